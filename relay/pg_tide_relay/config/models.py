@@ -1,0 +1,217 @@
+"""The keys of a pipeline's configuration: the only source of truth.
+
+The SQL rules behind ``tide.relay_validate``, the view ``tide.config_keys`` and the reference table
+are generated from here (``make generate``).
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, SecretStr
+
+from pg_tide_relay.config.base import ConfigModel
+from pg_tide_relay.config.marks import About, Entries, NotPrefixed, NotYet, Template
+from pg_tide_relay.config.relations import Condition, Relation, only_with, together
+
+_PORT = "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_NAME_OR_V4 = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
+_V6 = r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._-]+)?\]"
+
+Brokers = Annotated[
+    str,
+    Entries(
+        expects="a comma-separated list of host:port",
+        pattern=f"(?:{_NAME_OR_V4}|{_V6}):{_PORT}",
+        entry_expects="host:port with a port from 1 to 65535 (an IPv6 address in brackets)",
+    ),
+]
+# Kafka: 1 to 249 of these characters, and neither "." nor "..".
+TopicTemplate = Annotated[
+    str,
+    Field(min_length=1),
+    Template(
+        expects="a topic template",
+        placeholders=("stream_table", "op", "outbox_id"),
+        literal="[A-Za-z0-9._-]",
+        literal_expects='a topic name has letters, digits, ".", "_" and "-"',
+        literal_length_max=249,
+        refused=(".", ".."),
+    ),
+]
+KeyTemplate = Annotated[
+    str,
+    Field(min_length=1),
+    Template(
+        expects="a record key template",
+        placeholders=("dedup_key", "stream_table", "op", "outbox_id", "key"),
+    ),
+]
+HeaderName = Annotated[
+    str, Field(min_length=1), NotPrefixed(expects="a header name that is not empty", prefix="pg_tide_")
+]
+NonEmpty = Annotated[str, Field(min_length=1)]
+
+
+class TopicsConfig(ConfigModel):
+    """How the relay treats topics that do not exist."""
+
+    policy: Annotated[
+        Literal["broker", "require"],
+        NotYet(("create",)),
+        About(
+            reason="what a Kafka client does when nobody says otherwise",
+            reaches="allow.auto.create.topics",
+        ),
+    ] = Field(
+        "broker",
+        description="What happens when a topic does not exist: `broker` leaves its creation to the broker's"
+        " `auto.create.topics.enable`, `require` never asks for it.",
+    )
+
+
+class PipelineConfig(ConfigModel):
+    """A pipeline from an outbox to Kafka."""
+
+    sink_type: Annotated[Literal["kafka"], About(reason="says what the other keys mean")] = Field(
+        description='The kind of sink; must be `"kafka"`.'
+    )
+    brokers: Annotated[
+        Brokers, About(reason="only the user knows the cluster", reaches="bootstrap.servers")
+    ] = Field(description="Brokers to begin with, comma-separated `host:port`; an IPv6 address in brackets.")
+    topic: Annotated[
+        TopicTemplate, About(reason="only the user knows the topic", reaches="the record's topic")
+    ] = Field(
+        description="Target topic; `{stream_table}` is the outbox's name, `{op}` is `insert`, `update` or"
+        " `delete`, `{outbox_id}` the message's id."
+    )
+    sasl_mechanism: Annotated[
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None,
+        About(reason="no authentication", reaches="sasl.mechanism, security.protocol"),
+    ] = Field(None, description="How the relay proves who it is; needs `sasl_username` and `sasl_password`.")
+    sasl_username: Annotated[NonEmpty | None, About(reason="no authentication", reaches="sasl.username")] = (
+        Field(None, description="SASL user name, or the API key of a managed service.")
+    )
+    sasl_password: Annotated[
+        Annotated[SecretStr, Field(min_length=1)] | None,
+        About(reason="no authentication", reaches="sasl.password"),
+    ] = Field(
+        None,
+        description="SASL password, or the API secret; give it as `${env:KAFKA_PASSWORD}`, so that the"
+        " database does not hold it.",
+    )
+    tls_enabled: Annotated[bool, About(reason="the brokers' own default", reaches="security.protocol")] = (
+        Field(False, description="Whether connections to brokers are encrypted.")
+    )
+    tls_ca_cert: Annotated[
+        NonEmpty | None, About(reason="the system's certificate authorities", reaches="ssl.ca.location")
+    ] = Field(None, description="Path, on the relay's machine, of the CA certificate that brokers must show.")
+    tls_client_cert: Annotated[
+        NonEmpty | None, About(reason="no client certificate", reaches="ssl.certificate.location")
+    ] = Field(None, description="Path of the relay's own certificate (mTLS); needs `tls_client_key`.")
+    tls_client_key: Annotated[
+        NonEmpty | None, About(reason="no client certificate", reaches="ssl.key.location")
+    ] = Field(None, description="Path of the private key of `tls_client_cert`.")
+    compression: Annotated[
+        Literal["none", "gzip", "snappy", "lz4", "zstd"],
+        About(reason="costs no CPU; zstd suits most pipelines", reaches="compression.type"),
+    ] = Field("none", description="How produce batches are compressed.")
+    acks: Annotated[
+        Literal["0", "1", "all"], About(reason="what was acknowledged is not lost", reaches="acks")
+    ] = Field(
+        "all",
+        description="When a message counts as delivered: `0` at once, `1` when the leader has written it,"
+        " `all` when every in-sync replica has.",
+    )
+    batch_size: Annotated[
+        int,
+        Field(ge=1, le=10_000),
+        About(
+            unit="messages",
+            reason="small latency; 500 to 1000 suits a high volume",
+            reaches="batch.num.messages, messages read at a time",
+        ),
+    ] = Field(100, description="Most messages in one produce batch.")
+    linger_ms: Annotated[
+        int,
+        Field(ge=0, le=900_000),
+        About(unit="ms", reason="hardly felt, and fills batches", reaches="linger.ms"),
+    ] = Field(10, description="How long the producer waits for a batch to fill.")
+    idempotent: Annotated[
+        bool,
+        About(reason="works where the cluster gives no right to it", reaches="enable.idempotence"),
+    ] = Field(
+        False,
+        description="Whether the broker must drop the producer's own repeats: `true` makes it an error where"
+        " the cluster refuses; `false` uses it where the cluster permits.",
+    )
+    request_timeout_ms: Annotated[
+        int,
+        Field(ge=1, le=900_000),
+        About(
+            unit="ms",
+            reason="Kafka's own default",
+            reaches="request.timeout.ms, the detection of an absent cluster",
+        ),
+    ] = Field(30_000, description="How long a broker may take to answer a produce request.")
+    message_key: Annotated[
+        KeyTemplate | None,
+        About(reason="the message's key, else its dedup key", reaches="the record's key"),
+    ] = Field(
+        None,
+        description="Template of the record's key, which decides the partition: `{dedup_key}`, `{key}`,"
+        " `{stream_table}`, `{op}`, `{outbox_id}`.",
+    )
+    headers: Annotated[
+        dict[HeaderName, str] | None,
+        About(reason="none beside those of the message", reaches="the record's headers"),
+    ] = Field(None, description="Headers on every record; names with `pg_tide_` are reserved.")
+    wire_format: Annotated[
+        Literal["native"],
+        NotYet(("debezium", "avro", "cloudevents")),
+        About(reason="the payload as PostgreSQL renders it", reaches="the record's value"),
+    ] = Field("native", description="How a message becomes the record's bytes.")
+    topics: Annotated[TopicsConfig, About(reason="see its keys")] = Field(
+        TopicsConfig(), description="How topics that do not exist are treated."
+    )
+
+    NOT_YET: ClassVar[tuple[str, ...]] = (
+        "transform",
+        "schema_registry",
+        "serialization",
+        "wire_config",
+        "dlq",
+        "rate_limit",
+        "routing",
+        "delivery",
+    )
+    RELATIONS: ClassVar[tuple[Relation, ...]] = (
+        Relation(
+            at="idempotent",
+            when=(
+                Condition(test="one_of", keys=("idempotent",), values=(True,)),
+                Condition(test="one_of", keys=("acks",), values=("0", "1")),
+            ),
+            severity="error",
+            message='idempotent true needs acks "all": choose acks "all" or idempotent false',
+        ),
+        *together("sasl_mechanism", "sasl_username", "sasl_password"),
+        *only_with("tls_enabled", True, "tls_ca_cert", "tls_client_cert", "tls_client_key"),
+        *together("tls_client_cert", "tls_client_key"),
+        Relation(
+            at="acks",
+            when=(Condition(test="one_of", keys=("acks",), values=("0", "1")),),
+            severity="warning",
+            message='a message can be lost when a broker fails; acks "all" is safe',
+        ),
+        Relation(
+            at="topic",
+            when=(Condition(test="uses", keys=("topic",), values=("op",)),),
+            severity="warning",
+            message="{op} splits the history of one entity over several topics: its order is lost",
+        ),
+        Relation(
+            at="topic",
+            when=(Condition(test="uses", keys=("topic",), values=("outbox_id",)),),
+            severity="warning",
+            message="{outbox_id} makes a topic of its own for every message",
+        ),
+    )
