@@ -1,0 +1,1 @@
+"""The commands of ``pg-tide``: one module per command, named after it."""
