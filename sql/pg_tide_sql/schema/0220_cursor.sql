@@ -1,0 +1,114 @@
+-- The cursor as the relay uses it: own it, keep it, settle it, give it back.
+-- Called by relays only. Every write compares owner token, epoch, generation and timeline in its WHERE:
+-- no row touched means that the relay must forget what it remembers and read the cursor again.
+-- Ownership commits synchronously, a settle need not: a crash repeats what it covered.
+-- Locks: the group's row in tide.cursor, for the length of one statement.
+
+create function tide._timeline() returns integer
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer;
+end $$;
+comment on function tide._timeline() is 'The WAL timeline of this primary server; another number after every promotion';
+
+create function tide.version() returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select format('%s (schema %s)', v.release, v.version) from tide.schema_version v order by v.version desc limit 1);
+end $$;
+comment on function tide.version() is 'Release and schema version installed in this database';
+
+-- Takes a cursor that nobody owns, that this process owns already, or whose owner's lease ran out and whose last
+-- requests must have ended (lease + takeover_ms). Returns no row while another relay owns it.
+create function tide._cursor_acquire(group_id integer, shard integer, owner_token uuid, owner text, lease_ms integer, takeover_ms integer)
+returns setof tide.cursor language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  return query
+  update tide.cursor c
+     set taken_over_at = case when c.owner_token <> _cursor_acquire.owner_token then v_now else c.taken_over_at end,
+         taken_over_from = case when c.owner_token <> _cursor_acquire.owner_token then c.owner else c.taken_over_from end,
+         owner_token = _cursor_acquire.owner_token, owner = _cursor_acquire.owner, epoch = c.epoch + 1,
+         lease_until = v_now + _cursor_acquire.lease_ms * interval '1 ms', takeover_ms = _cursor_acquire.takeover_ms,
+         timeline = tide._timeline(), stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_acquire.group_id and c.shard = _cursor_acquire.shard
+     and c.stamp = c.xmin
+     and (c.owner_token is null or c.owner_token = _cursor_acquire.owner_token
+          or c.lease_until + c.takeover_ms * interval '1 ms' < v_now)
+  returning c.*;
+end $$;
+comment on function tide._cursor_acquire(integer, integer, uuid, text, integer, integer) is
+  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, or the row was copied from another cluster';
+
+create function tide._cursor_renew(group_id integer, shard integer, owner_token uuid, epoch bigint, lease_ms integer)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  update tide.cursor c
+     set lease_until = clock_timestamp() + _cursor_renew.lease_ms * interval '1 ms', stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_renew.group_id and c.shard = _cursor_renew.shard
+     and c.owner_token = _cursor_renew.owner_token and c.epoch = _cursor_renew.epoch;
+  return found;
+end $$;
+comment on function tide._cursor_renew(integer, integer, uuid, bigint, integer) is 'Prolongs the owner''s lease; false: it is no longer the owner';
+
+create function tide._cursor_release(group_id integer, shard integer, owner_token uuid, epoch bigint)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  update tide.cursor c
+     set owner_token = null, lease_until = null, stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_release.group_id and c.shard = _cursor_release.shard
+     and c.owner_token = _cursor_release.owner_token and c.epoch = _cursor_release.epoch;
+  return found;
+end $$;
+comment on function tide._cursor_release(integer, integer, uuid, bigint) is 'The owner signs off: everything it sent is answered, a successor need not wait';
+
+-- Moves the position. The snapshots are written only when the window changed: an UPDATE that leaves them alone
+-- copies a pointer at most, and stays HOT.
+create function tide._cursor_settle(
+  group_id integer, shard integer, owner_token uuid, epoch bigint, generation bigint, timeline integer,
+  last_id bigint, replay_from bigint, replay_last bigint)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  update tide.cursor c
+     set last_id = _cursor_settle.last_id, replay_from = _cursor_settle.replay_from, replay_last = _cursor_settle.replay_last,
+         settled_at = clock_timestamp(), stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_settle.group_id and c.shard = _cursor_settle.shard
+     and c.owner_token = _cursor_settle.owner_token and c.epoch = _cursor_settle.epoch
+     and c.generation = _cursor_settle.generation and tide._timeline() = _cursor_settle.timeline;
+  return found;
+end $$;
+comment on function tide._cursor_settle(integer, integer, uuid, bigint, bigint, integer, bigint, bigint, bigint) is
+  'Moves the cursor within its window or replay pass; false: this relay must read the cursor again';
+
+create function tide._cursor_settle_window(
+  group_id integer, shard integer, owner_token uuid, epoch bigint, generation bigint, timeline integer,
+  prev pg_snapshot, cur pg_snapshot, first_id bigint, last_id bigint, window_token uuid)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  update tide.cursor c
+     set prev = _cursor_settle_window.prev, cur = _cursor_settle_window.cur, first_id = _cursor_settle_window.first_id,
+         last_id = _cursor_settle_window.last_id, window_token = _cursor_settle_window.window_token,
+         replay_from = null, replay_last = null, settled_at = clock_timestamp(), stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_settle_window.group_id and c.shard = _cursor_settle_window.shard
+     and c.owner_token = _cursor_settle_window.owner_token and c.epoch = _cursor_settle_window.epoch
+     and c.generation = _cursor_settle_window.generation and tide._timeline() = _cursor_settle_window.timeline;
+  return found;
+end $$;
+comment on function tide._cursor_settle_window(integer, integer, uuid, bigint, bigint, integer, pg_snapshot, pg_snapshot, bigint, bigint, uuid) is
+  'Moves the cursor into another window, or to the end of one; false: this relay must read the cursor again';
+
+-- A commit that waits for the log: makes everything written so far durable. Used when a window's snapshot was taken
+-- at a log position that is not flushed yet, before its first message is sent.
+create function tide._flush() returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  perform pg_logical_emit_message(true, 'pg_tide', '');
+end $$;
+comment on function tide._flush() is 'Writes and, at commit, flushes a tiny log record, and so everything before it';

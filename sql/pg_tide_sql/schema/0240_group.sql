@@ -1,0 +1,169 @@
+-- Consumer groups: rewind, skip, rebase, drop. Called by administrators, while relays run or not.
+-- Each raises generation and epoch in its transaction: an owner's next settle touches no row, and it reads again.
+-- Nothing here deletes a message; group_rebase is the only thing that ever updates messages.
+-- Locks: the group's row in tide.cursor, and the outbox's row (FOR SHARE) against retention.
+
+create function tide._group(name text, outbox text) returns tide.consumer_group
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(_group.outbox);
+  v_group tide.consumer_group;
+  v_near text;
+begin
+  select g.* into v_group from tide.consumer_group g where g.outbox_id = v_outbox.outbox_id and g.name = _group.name;
+  if not found then
+    select tide._nearest(_group.name, array_agg(g.name order by g.name)) into v_near
+      from tide.consumer_group g where g.outbox_id = v_outbox.outbox_id;
+    raise exception using errcode = 'TD030', message = format('outbox %L has no consumer group %L', v_outbox.name, _group.name),
+      hint = case when v_near is null then 'See tide.consumer_groups for those that exist.' else format('Did you mean %L?', v_near) end;
+  end if;
+  return v_group;
+end $$;
+comment on function tide._group(text, text) is 'The consumer group of that name; raises TD030 with the nearest name when there is none';
+
+-- Is the position to be believed? Null when it is, else why not. Asked by relays and by every function here.
+create function tide._cursor_doubt(position_read tide.cursor, written_by xid) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if (_cursor_doubt.position_read).stamp <> _cursor_doubt.written_by then
+    return 'its row was not written by the transaction that it names: the database was restored from a dump, or the row was copied';
+  elsif pg_snapshot_xmax((_cursor_doubt.position_read).prev) > pg_snapshot_xmax(pg_current_snapshot()) then
+    return 'its snapshot names transactions that this server has not reached: the transaction counter was reset';
+  end if;
+  return null;
+end $$;
+comment on function tide._cursor_doubt(tide.cursor, xid) is 'Why a cursor cannot be trusted, or null; written_by is the row''s physical xmin';
+
+create function tide._group_trusted(group_read tide.consumer_group, outbox text) returns tide.cursor
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_cursor tide.cursor;
+  v_doubt text;
+begin
+  select c.* into v_cursor from tide.cursor c where c.group_id = (_group_trusted.group_read).group_id for update;
+  select tide._cursor_doubt(c, c.xmin) into v_doubt from tide.cursor c where c.group_id = v_cursor.group_id;
+  if v_doubt is not null then
+    raise exception using errcode = 'TD032',
+      message = format('the cursor of group %L on outbox %L cannot be trusted: %s', (_group_trusted.group_read).name, _group_trusted.outbox, v_doubt),
+      hint = format('Repair it; messages may be sent again: select tide.group_rebase(%L, %L);', (_group_trusted.group_read).name, _group_trusted.outbox);
+  end if;
+  return v_cursor;
+end $$;
+comment on function tide._group_trusted(tide.consumer_group, text) is 'The locked cursor of a group; raises TD032 when it cannot be trusted';
+
+-- Where a replay pass may start: the wanted id when everything from it on is still there.
+create function tide._rewind_target(outbox tide.outbox, to_id bigint, to_time timestamptz) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table text := 'message_' || (_rewind_target.outbox).outbox_id;
+  v_oldest_id bigint;
+  v_oldest_time timestamptz;
+  v_emptied timestamptz;
+  v_target bigint := _rewind_target.to_id;
+begin
+  execute format('select m.id, m.created_at from tide.%I m order by m.id limit 1', v_table) into v_oldest_id, v_oldest_time;
+  select max(s.emptied_at) into v_emptied from tide.slot s where s.outbox_id = (_rewind_target.outbox).outbox_id;
+  if v_emptied is not null and (v_target < coalesce(v_oldest_id, v_target + 1)
+     or _rewind_target.to_time < coalesce(v_oldest_time, 'infinity')) then
+    raise exception using errcode = 'TD031',
+      message = format('outbox %L no longer holds messages from %s on', (_rewind_target.outbox).name,
+        coalesce('id ' || v_target, _rewind_target.to_time::text)),
+      hint = case when v_oldest_id is null then 'It holds no message at all.'
+        else format('The oldest message it holds has id %s, published %s: rewind to that.', v_oldest_id, v_oldest_time) end;
+  end if;
+  if v_target is null then
+    execute format('select min(m.id) from tide.%I m where m.created_at >= $1', v_table) into v_target using _rewind_target.to_time;
+  end if;
+  return v_target;
+end $$;
+comment on function tide._rewind_target(tide.outbox, bigint, timestamptz) is 'The id at which a replay pass starts; raises TD031 when messages from there on were dropped already';
+
+create function tide.group_rewind(consumer_group text, outbox text, to_id bigint default null, to_time timestamptz default null)
+returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(group_rewind.outbox);
+  v_group tide.consumer_group := tide._group(group_rewind.consumer_group, group_rewind.outbox);
+  v_cursor tide.cursor;
+  v_target bigint;
+begin
+  if (group_rewind.to_id is null) = (group_rewind.to_time is null) then
+    raise exception using errcode = 'TD006', message = 'rewind needs a target: an id or a time, one of them',
+      hint = format('For example: select tide.group_rewind(%L, %L, to_id => 1000);', v_group.name, v_outbox.name);
+  end if;
+  perform from tide.outbox o where o.outbox_id = v_outbox.outbox_id for share;
+  v_cursor := tide._group_trusted(v_group, v_outbox.name);
+  v_target := tide._rewind_target(v_outbox, group_rewind.to_id, group_rewind.to_time);
+  if v_cursor.replay_from is not null then
+    v_target := least(v_target, v_cursor.replay_last + 1);
+  end if;
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  update tide.cursor c
+     set cur = null, first_id = null, window_token = null, last_id = 0,
+         replay_from = v_target, replay_last = v_target - 1,
+         generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
+   where c.group_id = v_group.group_id;
+  perform tide._cursor_stamp(v_group.group_id);
+  return v_target;
+end $$;
+comment on function tide.group_rewind(text, text, bigint, timestamptz) is
+  'Moves a group back: everything from that id on (or from the smallest id published at or after that time) is sent again. Returns the id; null: nothing was published since that time';
+
+create function tide.group_skip(consumer_group text, outbox text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_group tide.consumer_group := tide._group(group_skip.consumer_group, group_skip.outbox);
+begin
+  perform tide._group_trusted(v_group, group_skip.outbox);
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  update tide.cursor c
+     set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
+         replay_from = null, replay_last = null,
+         generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
+   where c.group_id = v_group.group_id;
+  perform tide._cursor_stamp(v_group.group_id);
+end $$;
+comment on function tide.group_skip(text, text) is 'Moves a group to the end: what is committed and not delivered yet is never sent to it. What commits later is';
+
+-- The one repair of a cursor that names another cluster's transactions. A message that is visible, while the transaction
+-- it names is not finished here, came from elsewhere: it gets xid 3, which is finished for every snapshot. Then prev is
+-- a snapshot of this server, and everything from the chosen id on is sent again. Foreign xids that happen to be finished
+-- here need no repair: they are visible in the new prev, so the replay pass has them.
+create function tide.group_rebase(consumer_group text, outbox text, from_id bigint default 0) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(group_rebase.outbox);
+  v_group tide.consumer_group := tide._group(group_rebase.consumer_group, group_rebase.outbox);
+  v_repaired bigint;
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  perform from tide.outbox o where o.outbox_id = v_outbox.outbox_id for share;
+  execute format('update tide.%I m set xid = ''3'' where not pg_visible_in_snapshot(m.xid, pg_current_snapshot()) '
+    || 'and m.xid <> pg_current_xact_id()', 'message_' || v_outbox.outbox_id);
+  get diagnostics v_repaired = row_count;
+  update tide.cursor c
+     set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
+         replay_from = coalesce(group_rebase.from_id, 0), replay_last = coalesce(group_rebase.from_id, 0) - 1,
+         timeline = tide._timeline(), owner_token = null, lease_until = null,
+         generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
+   where c.group_id = v_group.group_id;
+  perform tide._cursor_stamp(v_group.group_id);
+  return v_repaired;
+end $$;
+comment on function tide.group_rebase(text, text, bigint) is
+  'Makes a group''s cursor right again after a dump and restore or a reset of the transaction counter, and sends everything from the given id on again: duplicates rather than loss. Returns how many messages had another cluster''s transaction ids';
+
+create function tide.group_drop(consumer_group text, outbox text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_group tide.consumer_group := tide._group(group_drop.consumer_group, group_drop.outbox);
+  v_pipeline text;
+begin
+  select p.name into v_pipeline from tide.pipeline p where p.group_id = v_group.group_id;
+  if found then
+    raise exception using errcode = 'TD041', message = format('group %L on outbox %L is driven by pipeline %L',
+        v_group.name, group_drop.outbox, v_pipeline),
+      hint = format('Drop the pipeline first: select tide.relay_drop(%L);', v_pipeline);
+  end if;
+  delete from tide.consumer_group g where g.group_id = v_group.group_id;
+end $$;
+comment on function tide.group_drop(text, text) is 'Drops a consumer group and its place; it no longer holds messages back from retention';

@@ -1,0 +1,140 @@
+-- What operators look at: outboxes, pipelines, groups, relays, lag, and who holds things up.
+-- All are cheap enough to be read every few seconds; none counts a whole backlog.
+-- Secrets written into a configuration are shown as ***; references such as ${env:NAME} are shown as they are.
+
+create view tide.outboxes as
+  select o.name as outbox, o.enabled, o.retention_hours, o.max_payload_bytes, o.drop_without_group, o.slots, o.slot, o.slot_since,
+         'tide.message_' || o.outbox_id as message_table,
+         (select coalesce(sum(pg_total_relation_size(i.inhrelid)), 0)::bigint from pg_inherits i
+           where i.inhparent = to_regclass('tide.message_' || o.outbox_id)) as retained_bytes,
+         (select max(s.emptied_at) from tide.slot s where s.outbox_id = o.outbox_id) as last_emptied_at,
+         o.created_at, o.created_by
+    from tide.outbox o;
+comment on view tide.outboxes is 'Outboxes, their settings and their size on disk';
+
+create function tide._config_shown(config jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if _config_shown.config ->> 'sasl_password' is null or _config_shown.config ->> 'sasl_password' ~ '^\$\{[a-z]+:[^}]*\}$' then
+    return _config_shown.config;
+  end if;
+  return jsonb_set(_config_shown.config, '{sasl_password}', '"***"');
+end $$;
+comment on function tide._config_shown(jsonb) is 'A configuration with secrets replaced by ***';
+
+create view tide.pipelines as
+  select p.name as pipeline, o.name as outbox, g.name as consumer_group, p.enabled, p.version,
+         case when not p.enabled then 'disabled'
+              when c.owner_token is null or c.lease_until < clock_timestamp() then
+                case when s.state in ('error', 'stopped') and s.version = p.version then s.state else 'waiting' end
+              else coalesce(s.state, 'waiting') end as state,
+         case when c.lease_until >= clock_timestamp() then c.owner end as owner, c.lease_until,
+         s.error_class, s.error_code, s.error, s.cure, s.message_id, s.since, s.version as running_version,
+         tide._config_shown(p.config) as config, p.updated_at, p.updated_by
+    from tide.pipeline p
+    join tide.outbox o on o.outbox_id = p.outbox_id
+    join tide.consumer_group g on g.group_id = p.group_id
+    left join tide.cursor c on c.group_id = p.group_id and c.shard = 0
+    left join tide.pipeline_state s on s.pipeline_id = p.pipeline_id;
+comment on view tide.pipelines is
+  'Pipelines: configuration, owner, and state (running, backing_off, stopped, error as the owner says it; disabled; waiting: no relay owns it)';
+
+create view tide.consumer_groups as
+  select g.name as consumer_group, o.name as outbox, p.name as pipeline, c.prev, c.cur, c.first_id, c.last_id,
+         c.replay_from, c.replay_last, c.generation, c.epoch, c.timeline, c.settled_at,
+         tide._cursor_doubt(c, c.xmin) as doubt, g.created_at, g.created_by
+    from tide.consumer_group g
+    join tide.outbox o on o.outbox_id = g.outbox_id
+    join tide.cursor c on c.group_id = g.group_id
+    left join tide.pipeline p on p.group_id = g.group_id;
+comment on view tide.consumer_groups is
+  'Consumer groups and their cursors; doubt: why a cursor cannot be trusted (then tide.group_rebase repairs it)';
+
+create view tide.relays as
+  select r.relay_id, r.host, r.pid, r.release, r.started_at, r.seen_at, r.ended_at,
+         case when r.ended_at is not null then 'ended'
+              when r.seen_at < clock_timestamp() - interval '30 seconds' then 'lost'
+              when exists (select from tide.cursor c where c.owner_token = r.token and c.lease_until >= clock_timestamp()) then 'owner'
+              else 'standby' end as state,
+         array(select p.name from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
+                where c.owner_token = r.token and c.lease_until >= clock_timestamp() order by p.name) as pipelines,
+         array(select format('%s from %s at %s', p.name, c.taken_over_from, c.taken_over_at)
+                 from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
+                where c.owner = r.relay_id and c.taken_over_at is not null order by c.taken_over_at) as take_overs
+    from tide.relay r;
+comment on view tide.relays is
+  'Relay processes: owner, standby, ended (signed off) or lost; take_overs: pipelines taken from a relay that had not signed off';
+
+-- Pending messages of one cursor: committed, and not settled. Each part stops at 100,001. Without an open window its
+-- end is prev itself. Four parts without a row in common: the window's messages that began after prev, its stragglers,
+-- what committed after the window's end, and what a replay pass still has to send.
+create function tide._pending(outbox_id integer, position_read tide.cursor, out pending bigint, out oldest_at timestamptz)
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off set max_parallel_workers_per_gather = 0 as $$
+declare
+  v_prev pg_snapshot := (_pending.position_read).prev;
+begin
+  execute format(
+    'select count(*), min(m.created_at) from (
+       (select m.created_at from tide.%1$I m
+         where m.id > greatest($3, $4 - 1) and m.xid >= pg_snapshot_xmax($1) and m.xid < pg_snapshot_xmax($2)
+           and pg_visible_in_snapshot(m.xid, $2) order by m.id limit 100001)
+       union all
+       (select m.created_at from unnest(array(select pg_snapshot_xip($1))) o (xid)
+          cross join lateral (select s.created_at, s.xid, s.id from tide.%1$I s where s.xid = o.xid and s.id > $3
+             order by s.xid, s.id limit 100001) m
+         where pg_visible_in_snapshot(m.xid, $2) limit 100001)
+       union all
+       (select m.created_at from tide.%1$I m
+         where m.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(m.xid, $2) order by m.xid, m.id limit 100001)
+       union all
+       (select m.created_at from tide.%1$I m where m.id > $5 and pg_visible_in_snapshot(m.xid, $1) order by m.id limit 100001)
+     ) m', 'message_' || _pending.outbox_id)
+    into pending, oldest_at
+    using v_prev, coalesce((_pending.position_read).cur, v_prev), (_pending.position_read).last_id,
+      coalesce((_pending.position_read).first_id, 0), coalesce((_pending.position_read).replay_last, 9223372036854775807);
+end $$;
+comment on function tide._pending(integer, tide.cursor) is 'How many committed messages a cursor has not settled (up to 100,001 of each kind) and when the oldest was published';
+
+create view tide.lag as
+  select p.name as pipeline, o.name as outbox, g.name as consumer_group,
+         least(n.pending, 100000) as pending,
+         case when n.pending > 100000 then '≥ 100000' else n.pending::text end as pending_text,
+         n.oldest_at, coalesce(clock_timestamp() - n.oldest_at, interval '0') as oldest_age, c.settled_at
+    from tide.consumer_group g
+    join tide.outbox o on o.outbox_id = g.outbox_id
+    join tide.cursor c on c.group_id = g.group_id
+    left join tide.pipeline p on p.group_id = g.group_id
+    cross join lateral tide._pending(o.outbox_id, c) n;
+comment on view tide.lag is
+  'What each consumer group still has to deliver: the number of committed messages, exact up to 100,000, and the age of the oldest';
+
+create function tide.holders()
+returns table (holds text, outbox text, consumer_group text, pid integer, username text, database text, age interval, cause text, cure text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select 'its own messages'::text, null::text, null::text, a.pid, a.usename::text, a.datname::text, clock_timestamp() - a.xact_start,
+         format('transaction open in state %s', a.state), format('End it, or: select pg_terminate_backend(%s);', a.pid)
+    from pg_stat_activity a where a.backend_xid is not null and a.pid <> pg_backend_pid()
+  union all
+  select 'its own messages', null, null, null, x.owner::text, x.database::text, clock_timestamp() - x.prepared,
+         format('transaction prepared as %L', x.gid), format('commit prepared %L; or rollback prepared %L;', x.gid, x.gid)
+    from pg_prepared_xacts x
+  union all
+  select 'retention', o.name, null, null, null, null, clock_timestamp() - s.closed_at, h.reason,
+         'Let the group deliver, or drop it: select tide.group_drop(...);'
+    from tide.outbox o join tide.slot s on s.outbox_id = o.outbox_id
+    cross join lateral tide._slot_held(o, s.slot) h (reason)
+   where s.closed_at + o.retention_hours * interval '1 hour' <= clock_timestamp() and h.reason is not null
+  union all
+  select 'retention', o.name, null, a.pid, a.usename::text, a.datname::text, clock_timestamp() - a.xact_start,
+         format('%s lock on tide.%s', l.mode, k.relname), format('End it, or: select pg_terminate_backend(%s);', a.pid)
+    from tide.outbox o join tide.slot s on s.outbox_id = o.outbox_id
+    join pg_class k on k.oid = to_regclass(format('tide.message_%s_%s', o.outbox_id, s.slot))
+    join pg_locks l on l.relation = k.oid and l.granted
+    join pg_stat_activity a on a.pid = l.pid and a.pid <> pg_backend_pid()
+   where s.closed_at + o.retention_hours * interval '1 hour' <= clock_timestamp();
+end $$;
+comment on function tide.holders() is
+  'Who keeps messages from being sent (open and prepared transactions: only their own messages) or from being dropped (groups, locks), since when, and the cure';

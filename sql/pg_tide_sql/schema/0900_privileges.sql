@@ -1,0 +1,109 @@
+-- Rights. The only file that grants; nothing is left to PUBLIC.
+-- Four kinds of role: publisher (publish, per outbox), relay, admin, monitor. tide.role_grant gives a kind's rights to
+-- any role; the roles tide_publisher, tide_relay, tide_admin and tide_monitor are made when the installer may make
+-- roles, as a convenience: a plain database owner without CREATEROLE grants to the roles that exist.
+
+-- Rights to call publish at all; which outboxes is said by tide.outbox_grant.
+create function tide._grant_publishing(role text) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  execute format('grant usage on schema tide to %I', _grant_publishing.role);
+  execute format('grant insert (outbox, payload, dedup_key, op, old_payload, headers, key), select (id) on tide._publication to %I',
+    _grant_publishing.role);
+  execute format('grant insert (outbox, payloads, dedup_keys, ops, keys, headers, old_payloads), select (ids) on tide._publication_batch to %I',
+    _grant_publishing.role);
+  execute format('grant execute on function tide.outbox_publish, tide.outbox_publish_batch, tide.version to %I', _grant_publishing.role);
+end $$;
+comment on function tide._grant_publishing(text) is 'Lets a role call the publish functions';
+
+create function tide._grant_kind(kind text, role text) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox_id integer;
+begin
+  execute format('grant usage on schema tide to %I', _grant_kind.role);
+  if _grant_kind.kind = 'publisher' then
+    perform tide._grant_publishing(_grant_kind.role);
+    return;
+  end if;
+  execute format('grant execute on function tide.version, tide.holders to %I', _grant_kind.role);
+  execute format('grant select on tide.outboxes, tide.pipelines, tide.consumer_groups, tide.relays, tide.lag, tide.config_keys, '
+    || 'tide.schema_version to %I', _grant_kind.role);
+  execute format('grant execute on function tide._config_shown, tide._cursor_doubt, tide._pending to %I', _grant_kind.role);
+  if _grant_kind.kind = 'monitor' then
+    return;
+  end if;
+  execute format('grant execute on function tide.retention_run to %I', _grant_kind.role);
+  if _grant_kind.kind = 'relay' then
+    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline to %I', _grant_kind.role);
+    execute format('grant execute on function tide._timeline, tide._flush, tide._cursor_acquire, tide._cursor_renew, tide._cursor_release, '
+      || 'tide._cursor_settle, tide._cursor_settle_window, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
+  else
+    perform tide._grant_publishing(_grant_kind.role);
+    execute format('grant select on all tables in schema tide to %I', _grant_kind.role);
+    execute format('grant execute on function tide.outbox_create, tide.outbox_alter, tide.outbox_enable, tide.outbox_disable, tide.outbox_drop, '
+      || 'tide.outbox_grant, tide.outbox_revoke, tide.relay_set_outbox, tide.relay_enable, tide.relay_disable, tide.relay_drop, '
+      || 'tide.relay_validate, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop to %I', _grant_kind.role);
+  end if;
+  for v_outbox_id in select o.outbox_id from tide.outbox o loop
+    execute format('grant select on tide.%I to %I', 'message_' || v_outbox_id, _grant_kind.role);
+  end loop;
+end $$;
+comment on function tide._grant_kind(text, text) is 'Gives a role the rights of a kind';
+
+create function tide._grant_messages(outbox_id integer) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_role text;
+begin
+  for v_role in
+    select distinct g.role from tide.role_grant g join pg_roles r on r.rolname = g.role where g.kind in ('relay', 'admin')
+  loop
+    execute format('grant select on tide.%I to %I', 'message_' || _grant_messages.outbox_id, v_role);
+  end loop;
+end $$;
+comment on function tide._grant_messages(integer) is 'Lets relays and administrators read the messages of a new outbox';
+
+create function tide.role_grant(kind text, role text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if role_grant.kind is null or role_grant.kind not in ('publisher', 'relay', 'admin', 'monitor') then
+    raise exception using errcode = 'TD020', message = format('%s is no kind of role', coalesce(quote_literal(role_grant.kind), 'null')),
+      hint = 'Use publisher, relay, admin or monitor.';
+  end if;
+  perform tide._check_role(role_grant.role);
+  perform tide._grant_kind(role_grant.kind, role_grant.role);
+  insert into tide.role_grant as g (kind, role) values (role_grant.kind, role_grant.role)
+  on conflict on constraint role_grant_pk do nothing;
+end $$;
+comment on function tide.role_grant(text, text) is
+  'Gives a role the rights of a relay, an admin, a monitor or a publisher (which still needs tide.outbox_grant for each outbox)';
+
+create function tide._revoke_public() returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  revoke all on schema tide from public;
+  revoke all on all tables in schema tide from public;
+  revoke all on all sequences in schema tide from public;
+  revoke all on all functions in schema tide from public;
+end $$;
+comment on function tide._revoke_public() is 'Takes everything from PUBLIC';
+
+select tide._revoke_public();
+
+do $$
+declare
+  v_kind text;
+begin
+  foreach v_kind in array array['publisher', 'relay', 'admin', 'monitor'] loop
+    if not exists (select from pg_roles r where r.rolname = 'tide_' || v_kind) then
+      begin
+        execute format('create role %I nologin', 'tide_' || v_kind);
+      exception when insufficient_privilege then
+        raise notice 'role tide_% is not created: % may not create roles; give rights with tide.role_grant instead', v_kind, current_user;
+        continue;
+      end;
+    end if;
+    perform tide.role_grant(v_kind, 'tide_' || v_kind);
+  end loop;
+end $$;

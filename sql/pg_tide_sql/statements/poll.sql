@@ -1,0 +1,56 @@
+-- What the relay's reading connection runs. {table} is the outbox's own table (tide.message_<outbox id>), never the
+-- common parent: a page through the parent locks every partition of every outbox (docs/decisions/0001-cursor.md).
+
+-- name: tick
+-- Has any transaction ended since the last look? Two equal texts mean: none.
+select pg_current_snapshot()::text, pg_is_in_recovery()
+
+-- name: window_open
+-- The end of a window, a statement of its own: later statements see everything that is visible in it.
+select pg_current_snapshot()::text, pg_is_in_recovery(),
+       case when pg_is_in_recovery() then null else pg_current_wal_insert_lsn()::text end,
+       case when pg_is_in_recovery() then null else tide._timeline() end
+
+-- name: pins
+-- The planner must not choose: settings for this transaction, so that a transaction pooler keeps them.
+select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+       set_config('enable_sort', 'off', true), set_config('jit', 'off', true),
+       set_config('max_parallel_workers_per_gather', '0', true), set_config('plan_cache_mode', 'force_generic_plan', true)
+
+-- name: window_first_id
+-- id + 0: without it the planner walks the id index from the bottom until it meets a match.
+select min(id + 0) from {table}
+ where xid >= pg_snapshot_xmax(%(prev)s::pg_snapshot) and xid < pg_snapshot_xmax(%(cur)s::pg_snapshot)
+
+-- name: window_stragglers
+-- Is there a message of a transaction that was running in prev and is finished in cur?
+select exists (
+  select from unnest(%(running)s::xid8[]) as o (xid)
+   cross join lateral (select from {table} s where s.xid = o.xid limit 1) m
+   where pg_visible_in_snapshot(o.xid, %(cur)s::pg_snapshot))
+
+-- name: page_main
+select id, op, key, dedup_key, payload, old_payload, headers, created_at from {table}
+ where id > greatest(%(last_id)s::bigint, %(first_id)s::bigint - 1)
+   and xid >= pg_snapshot_xmax(%(prev)s::pg_snapshot) and xid < pg_snapshot_xmax(%(cur)s::pg_snapshot)
+   and pg_visible_in_snapshot(xid, %(cur)s::pg_snapshot)
+ order by id limit %(size)s
+
+-- name: page_stragglers
+select m.id, m.op, m.key, m.dedup_key, m.payload, m.old_payload, m.headers, m.created_at
+  from unnest(%(running)s::xid8[]) as o (xid)
+ cross join lateral (
+   select s.* from {table} s where s.xid = o.xid and s.id > %(last_id)s::bigint order by s.xid, s.id limit %(size)s) m
+ where pg_visible_in_snapshot(o.xid, %(cur)s::pg_snapshot)
+ order by m.id limit %(size)s
+
+-- name: page_replay
+select id, op, key, dedup_key, payload, old_payload, headers, created_at from {table}
+ where id > %(replay_last)s::bigint and pg_visible_in_snapshot(xid, %(prev)s::pg_snapshot)
+ order by id limit %(size)s
+
+-- name: is_flushed
+select pg_current_wal_flush_lsn() >= %(lsn)s::pg_lsn
+
+-- name: flush
+select tide._flush()

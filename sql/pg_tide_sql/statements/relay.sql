@@ -1,0 +1,55 @@
+-- What the relay's writing connection runs: ownership, settles, states, configuration.
+
+-- name: session_ready
+-- Asked once per connection: is the schema there, is this a primary, which encoding.
+select to_regclass('tide.pipeline') is not null, pg_is_in_recovery(), current_setting('server_version_num')::int
+
+-- name: schema_version
+select max(version) from tide.schema_version
+
+-- name: pipeline_versions
+select p.pipeline_id, p.name, p.version, p.enabled from tide.pipeline p order by p.pipeline_id
+
+-- name: pipeline_load
+select p.pipeline_id, p.name, p.version, p.enabled, p.config, p.outbox_id, o.name, p.group_id, g.name
+  from tide.pipeline p
+  join tide.outbox o on o.outbox_id = p.outbox_id
+  join tide.consumer_group g on g.group_id = p.group_id
+ where p.pipeline_id = %(pipeline_id)s
+
+-- name: cursor_acquire
+select c.prev::text, c.cur::text, c.first_id, c.last_id, c.window_token, c.replay_from, c.replay_last,
+       c.generation, c.epoch, c.timeline, c.taken_over_from, c.taken_over_at
+  from tide._cursor_acquire(%(group_id)s::int, 0, %(token)s::uuid, %(relay_id)s::text, %(lease_ms)s::int, %(takeover_ms)s::int) c
+
+-- name: cursor_doubt
+-- Why a cursor that nobody could acquire is not to be trusted, and who owns it.
+select tide._cursor_doubt(c, c.xmin), c.owner, c.lease_until
+  from tide.cursor c where c.group_id = %(group_id)s and c.shard = 0
+
+-- name: cursor_renew
+select tide._cursor_renew(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(lease_ms)s::int)
+
+-- name: cursor_release
+select tide._cursor_release(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint)
+
+-- name: cursor_settle
+select tide._cursor_settle(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(generation)s::bigint, %(timeline)s::int,
+  %(last_id)s::bigint, %(replay_from)s::bigint, %(replay_last)s::bigint)
+
+-- name: cursor_settle_window
+select tide._cursor_settle_window(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(generation)s::bigint, %(timeline)s::int,
+  %(prev)s::pg_snapshot, %(cur)s::pg_snapshot, %(first_id)s::bigint, %(last_id)s::bigint, %(window_token)s::uuid)
+
+-- name: relay_seen
+select tide._relay_seen(%(relay_id)s, %(token)s::uuid, %(host)s, %(pid)s::int, %(release)s, %(alive_ms)s::int)
+
+-- name: relay_ended
+select tide._relay_ended(%(relay_id)s, %(token)s::uuid)
+
+-- name: pipeline_report
+select tide._pipeline_report(%(pipeline_id)s::int, %(relay_id)s, %(version)s::bigint, %(state)s, %(error_class)s, %(error_code)s,
+  %(error)s, %(cure)s, %(message_id)s::bigint)
+
+-- name: retention_run
+select outbox, slot, action, reason from tide.retention_run()
