@@ -1,0 +1,55 @@
+"""From a message's row to the record that goes to Kafka: transform, encode and route in one closure.
+
+This runs once per message on the relay's only busy thread, so whatever does not change from message to
+message is prepared when the pipeline starts.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from pg_tide_relay.config.models import PipelineConfig
+from pg_tide_relay.route import compile_key, compile_topic
+from pg_tide_relay.transform import Row, decode_headers, timestamp_ms
+from pg_tide_wire_formats.headers import Header, compile_headers
+from pg_tide_wire_formats.native import native_value
+
+
+class Record(NamedTuple):
+    """What is handed to the producer. A tuple: it is made for every message and lives for a microsecond."""
+
+    topic: str
+    key: bytes | None  # None: no key, any partition; b"" is a key
+    value: bytes | None  # None: a tombstone
+    headers: list[Header]
+    timestamp_ms: int
+
+
+Shape = Callable[[Row], Record | None]
+"""From a row to its record. None: the message is filtered. Raises MessageError when it can't be shaped."""
+
+
+def compile_shape(config: PipelineConfig, outbox: str) -> Shape:
+    """Prepare the way of this pipeline's messages; raises ConfigurationError."""
+    topic = compile_topic(config.topic, outbox)
+    key_of = compile_key(config.message_key, outbox)
+    headers_of = compile_headers(outbox, config.headers)
+    # Half the price of Record(...), which goes through a function written in Python.
+    make: Callable[[tuple[object, ...]], Record] = partial(tuple.__new__, Record)
+
+    constant, topic_of = (topic, None) if isinstance(topic, str) else ("", topic)
+
+    def shape(row: Row) -> Record:
+        message_id, op, _, dedup_key, payload, _, own, created_us = row
+        own_headers = None if own is None else decode_headers(message_id, own)
+        return make(
+            (
+                topic_of(row) if topic_of else constant,
+                key_of(row),
+                native_value(payload),
+                headers_of(message_id, op, dedup_key, created_us, own_headers),
+                timestamp_ms(created_us),
+            )
+        )
+
+    return shape

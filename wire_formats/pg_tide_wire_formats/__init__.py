@@ -1,0 +1,7 @@
+"""Bytes in, bytes out: how a message becomes the value and the headers of a record.
+
+Knows neither databases nor Kafka clients. Each format is held to a golden file in ``golden/``.
+
+headers   names and order of the headers of every record
+native    the payload's own text as the value
+"""

@@ -1,0 +1,12 @@
+"""The native format: a record's value is the payload's text exactly as PostgreSQL renders the jsonb."""
+
+JSON_NULL = b"null"
+
+
+def native_value(payload: bytes | None) -> bytes:
+    """The value of a record; never parsed, so numbers and key order stay as they are.
+
+    A payload of SQL NULL becomes JSON's null, four bytes. A record without a value would be a tombstone,
+    which deletes the key on a compacted topic: nothing a missing payload may do on its own.
+    """
+    return JSON_NULL if payload is None else payload
