@@ -1,0 +1,176 @@
+"""Fetch: looking for new messages and reading them, on the reading connection.
+
+Every function here is a job for the reading worker. A window is opened by one statement that takes the snapshot
+and later ones that look for messages, all on one server connection; pages are read by still later statements,
+which see everything that is visible in the snapshot. Each transaction states READ COMMITTED and carries its
+planner settings itself, because a transaction pooler may give every transaction another server connection.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from heapq import merge
+from itertools import islice
+from operator import itemgetter
+from typing import Any, cast
+
+from psycopg.sql import SQL, Composed, Identifier
+
+from pg_tide_relay.cursor import NO_MAIN_PART, Position, snapshot_running, snapshot_xmax
+from pg_tide_relay.failpoints import hit
+from pg_tide_relay.postgres import Connection
+from pg_tide_relay.transform import Row
+from pg_tide_sql import statement
+
+
+class PollError(Exception):
+    """The server that answered can't be read from; what to do about it stands in the text."""
+
+
+class StandbyError(PollError):
+    """The server is in recovery. Its snapshots call running transactions finished: messages would be lost."""
+
+
+class CursorDoubtError(PollError):
+    """The cursor names transactions that this server has not reached."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WindowWanted:
+    """A pipeline between two windows that asks for the next one."""
+
+    outbox_id: int
+    prev: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WindowsOpened:
+    """One snapshot, and for each pipeline that asked the window it opens; pipelines without messages are left out."""
+
+    snapshot: str
+    timeline: int | None  # None: nothing has ended since the last look, nothing was asked
+    first_ids: Mapping[int, int]  # by pipeline id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Messages in id order, and whether the window or the replay pass has no more."""
+
+    rows: Sequence[Row]
+    is_last: bool
+
+
+@cache
+def _in_table(name: str, outbox_id: int) -> Composed:
+    return SQL(statement(name)).format(table=Identifier("tide", f"message_{outbox_id}"))
+
+
+def open_windows(conn: Connection, wanted: Mapping[int, WindowWanted], seen: str | None) -> WindowsOpened:
+    """Open the next window of each of these pipelines, at one snapshot for all.
+
+    ``seen`` is the snapshot of the last look that found nothing for any of them: when no transaction has ended
+    since, one short statement is all that an idle relay costs the database, however many pipelines it runs.
+    Raises StandbyError and CursorDoubtError.
+    """
+    with conn.cursor(binary=True) as cur:
+        snapshot, in_recovery = cast(
+            tuple[bytes, bool], cur.execute(SQL(statement("tick")), prepare=True).fetchone()
+        )
+        if in_recovery:
+            raise StandbyError(_STANDBY)
+        if snapshot.decode() == seen:
+            return WindowsOpened(snapshot=seen, timeline=None, first_ids={})
+    with conn.pipeline(), conn.transaction():
+        conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
+        opening = conn.cursor(binary=True).execute(SQL(statement("window_open")), prepare=True)
+        text, in_recovery, lsn, timeline = cast(tuple[bytes, bool, bytes, int], opening.fetchone())
+        if in_recovery:
+            raise StandbyError(_STANDBY)
+        end = text.decode()
+        first_ids = _first_ids(conn, wanted, end)
+    hit("after_window_open")
+    if first_ids:
+        _ensure_flushed(conn, lsn.decode())
+    return WindowsOpened(snapshot=end, timeline=timeline, first_ids=first_ids)
+
+
+_STANDBY = "the server is a standby, whose snapshots call running transactions finished; connect to the primary"
+
+
+def _first_ids(conn: Connection, wanted: Mapping[int, WindowWanted], end: str) -> dict[int, int]:
+    """Pipelines that have messages in their windows, with the windows' first ids; asked in one round trip."""
+    asked: list[tuple[int, Any, Any]] = []
+    for pipeline_id, want in wanted.items():
+        if snapshot_xmax(end) < snapshot_xmax(want.prev):
+            raise CursorDoubtError(
+                "the cursor's snapshot names transactions that this server has not reached: "
+                "the transaction counter was reset"
+            )
+        main = conn.cursor(binary=True).execute(
+            _in_table("window_first_id", want.outbox_id), {"prev": want.prev, "cur": end}, prepare=True
+        )
+        stragglers = None
+        if running := snapshot_running(want.prev):
+            stragglers = conn.cursor(binary=True).execute(
+                _in_table("window_stragglers", want.outbox_id), {"running": running, "cur": end}
+            )
+        asked.append((pipeline_id, main, stragglers))
+    found = {}
+    for pipeline_id, main, stragglers in asked:
+        first_id = main.fetchone()[0]
+        if first_id is not None:
+            found[pipeline_id] = first_id
+        elif stragglers is not None and stragglers.fetchone()[0]:
+            found[pipeline_id] = NO_MAIN_PART
+    return found
+
+
+def _ensure_flushed(conn: Connection, lsn: str) -> None:
+    """Nothing that the snapshot calls ended may be undone by a crash once its messages are sent.
+
+    A transaction id whose end was not flushed is handed out again after a crash; its next user would be taken
+    for something that the cursor has passed.
+    """
+    hit("before_flush")
+    with conn.cursor(binary=True) as cur:
+        flushed = cur.execute(SQL(statement("is_flushed")), {"lsn": lsn}, prepare=True).fetchone()
+        if flushed is None or not flushed[0]:
+            cur.execute(SQL(statement("flush")))
+
+
+def read_page(conn: Connection, outbox_id: int, position: Position, size: int) -> Page:
+    """The next messages behind the position, at most ``size``, in id order."""
+    if position.replaying:
+        return _read_replay(conn, outbox_id, position, size)
+    assert position.cur is not None
+    running = snapshot_running(position.prev)
+    values = {
+        "prev": position.prev,
+        "cur": position.cur,
+        "first_id": position.first_id,
+        "last_id": position.last_id,
+        "size": size,
+    }
+    main = conn.cursor(binary=True)
+    late = conn.cursor(binary=True)
+    with conn.pipeline(), conn.transaction():
+        conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
+        main.execute(_in_table("page_main", outbox_id), values, prepare=True)
+        if running:
+            late.execute(_in_table("page_stragglers", outbox_id), values | {"running": running})
+    rows = cast(list[Row], main.fetchall())
+    if running and (stragglers := cast(list[Row], late.fetchall())):
+        rows = list(islice(merge(rows, stragglers, key=itemgetter(0)), size))
+    hit("after_fetch")
+    return Page(rows=rows, is_last=len(rows) < size)
+
+
+def _read_replay(conn: Connection, outbox_id: int, position: Position, size: int) -> Page:
+    cur = conn.cursor(binary=True)
+    values = {"prev": position.prev, "replay_last": position.replay_last, "size": size}
+    with conn.pipeline(), conn.transaction():
+        conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
+        cur.execute(_in_table("page_replay", outbox_id), values, prepare=True)
+    rows = cast(list[Row], cur.fetchall())
+    hit("after_fetch")
+    return Page(rows=rows, is_last=len(rows) < size)

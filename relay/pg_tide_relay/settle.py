@@ -1,0 +1,140 @@
+"""Settle: writing the position down, and the right to do so, on the writing connection.
+
+Every function here is a job for the writing worker. A settle commits asynchronously: a crash of the server takes
+back the settle and everything after it alike, and what it covered is sent again. Ownership commits synchronously.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.sql import SQL
+
+from pg_tide_relay.cursor import Ownership, Position
+from pg_tide_relay.failpoints import hit
+from pg_tide_relay.postgres import Connection
+from pg_tide_sql import statement
+
+
+class NotOwnerError(Exception):
+    """A settle or a renewal touched no row: owner, epoch, generation or timeline is not what this relay remembers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acquired:
+    """The cursor as it was read when this relay became its owner."""
+
+    prev: str
+    cur: str | None
+    first_id: int | None
+    last_id: int
+    window_token: UUID | None
+    replay_from: int | None
+    replay_last: int | None
+    generation: int
+    epoch: int
+    timeline: int
+    taken_over_from: str | None  # the last owner that did not sign off, ever
+    taken_over_at: datetime | None
+
+    def position(self) -> Position:
+        """Where to go on."""
+        return Position(
+            prev=self.prev,
+            cur=self.cur,
+            first_id=self.first_id,
+            last_id=self.last_id,
+            window_token=self.window_token,
+            replay_from=self.replay_from,
+            replay_last=self.replay_last,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotAcquired:
+    """Why the cursor could not be had: another relay owns it, or it is not to be trusted."""
+
+    doubt: str | None
+    owner: str | None
+    lease_until: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """What a relay says of itself when it asks for a cursor."""
+
+    group_id: int
+    token: UUID
+    relay_id: str
+    lease_ms: int
+    takeover_ms: int  # how long its last requests may take: a successor waits that long after the lease
+
+
+def acquire(conn: Connection, claim: Claim) -> Acquired | NotAcquired:
+    """Ask for a cursor."""
+    values = {
+        "group_id": claim.group_id,
+        "token": claim.token,
+        "relay_id": claim.relay_id,
+        "lease_ms": claim.lease_ms,
+        "takeover_ms": claim.takeover_ms,
+    }
+    with conn.cursor(row_factory=class_row(Acquired)) as cur:
+        acquired = cur.execute(SQL(statement("cursor_acquire")), values).fetchone()
+    hit("after_acquire")
+    if acquired is not None:
+        return acquired
+    row = conn.execute(SQL(statement("cursor_doubt")), {"group_id": claim.group_id}).fetchone()
+    doubt, owner, lease_until = row if row is not None else (None, None, None)
+    return NotAcquired(doubt=doubt, owner=owner, lease_until=lease_until)
+
+
+def renew(conn: Connection, owned: Ownership, lease_ms: int) -> None:
+    """Prolong the lease; raises NotOwnerError."""
+    values = {
+        "group_id": owned.group_id,
+        "token": owned.token,
+        "epoch": owned.epoch,
+        "lease_ms": lease_ms,
+    }
+    _must_touch_a_row(conn.execute(SQL(statement("cursor_renew")), values).fetchone())
+
+
+def release(conn: Connection, owned: Ownership) -> None:
+    """Sign off; everything sent must have been answered. That another relay took over already is no error."""
+    hit("before_release")
+    values = {"group_id": owned.group_id, "token": owned.token, "epoch": owned.epoch}
+    conn.execute(SQL(statement("cursor_release")), values)
+
+
+def settle(conn: Connection, owned: Ownership, position: Position, *, window_changed: bool) -> None:
+    """Write the position; the snapshots only when the window changed. Raises NotOwnerError."""
+    hit("before_settle")
+    values: dict[str, Any] = {
+        "group_id": owned.group_id,
+        "token": owned.token,
+        "epoch": owned.epoch,
+        "generation": owned.generation,
+        "timeline": owned.timeline,
+        "last_id": position.last_id,
+    }
+    if window_changed:
+        name = "cursor_settle_window"
+        values |= {
+            "prev": position.prev,
+            "cur": position.cur,
+            "first_id": position.first_id,
+            "window_token": position.window_token,
+        }
+    else:
+        name = "cursor_settle"
+        values |= {"replay_from": position.replay_from, "replay_last": position.replay_last}
+    _must_touch_a_row(conn.execute(SQL(statement(name)), values, prepare=True).fetchone())
+    hit("after_settle")
+
+
+def _must_touch_a_row(row: tuple[Any, ...] | None) -> None:
+    if not cast(tuple[bool], row)[0]:
+        raise NotOwnerError
