@@ -3,11 +3,14 @@
 problems      what is wrong with a configuration: path, severity, message, hint
 paths         how a place inside a configuration is written: ``headers.x``, ``list[0]``
 nearest       the name somebody probably meant
+text_faults   what is wrong with one string
 templates     ``{stream_table}`` in topics and record keys
 placeholders  ``${env:NAME}`` in any string: checked when stored, resolved when a pipeline starts
 marks         what a field's annotation can say beyond its type
 relations     what the keys of one object have to do with each other, as data
+base          what all models have in common
 models        the keys of a pipeline: the only source of truth
+words         what a rule expects, for people
 rules         the models as one JSON document, the rule language
 check         that document applied to a configuration; ``tide.relay_validate`` does the same in SQL
 load          a stored configuration becomes a ``PipelineConfig``

@@ -75,6 +75,15 @@ def only_with(needed: str, value: Any, *keys: str) -> tuple[Relation, ...]:
     )
 
 
+def relation_from(data: Mapping[str, Any]) -> Relation:
+    """A relation as it stands in the rule document."""
+    conditions = tuple(
+        Condition(test=when["test"], keys=tuple(when["keys"]), values=tuple(when["values"]))
+        for when in data["when"]
+    )
+    return Relation(at=data["at"], when=conditions, severity=data["severity"], message=data["message"])
+
+
 def values_needed(relation: Relation, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a relation's keys, dotted ones looked up in nested objects."""
     return {key: _at(values, key) for condition in relation.when for key in condition.keys}

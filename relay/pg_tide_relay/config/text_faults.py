@@ -22,7 +22,7 @@ def text_faults(rule: JsonObject, text: str) -> list[str]:
         faults.extend(_template_faults(rule["template"], text))
     prefix = rule.get("reserved_prefix")
     if prefix is not None and text.startswith(prefix):
-        faults.append(f'names that begin with "{prefix}" are reserved')
+        faults.append(f'must not begin with "{prefix}", which is reserved')
     return faults
 
 

@@ -1,0 +1,620 @@
+-- The rules of a pipeline's configuration.
+-- Generated from the models of pg_tide_relay.config by "make generate"; changes made here are lost.
+-- tide._config_rules() holds the rule document that tide.relay_validate reads (0310_validate.sql), the
+-- view tide.config_keys lists the keys for people. The rule language is described in the relay's
+-- module config.rules.
+
+create or replace function tide._config_rules()
+returns jsonb
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- The rule document of a pipeline's configuration. Caller: tide.relay_validate. Locks: none.
+  select $rules$
+{
+ "keys": {
+  "acks": {
+   "default": "all",
+   "required": false,
+   "rule": {
+    "enum": [
+     "0",
+     "1",
+     "all"
+    ],
+    "expects": "one of \"0\", \"1\", \"all\"",
+    "not_yet": [],
+    "type": "string",
+    "what": "a string"
+   }
+  },
+  "batch_size": {
+   "default": 100,
+   "required": false,
+   "rule": {
+    "expects": "a whole number from 1 to 10000 (messages)",
+    "max": 10000,
+    "min": 1,
+    "type": "integer",
+    "what": "a whole number"
+   }
+  },
+  "brokers": {
+   "required": true,
+   "rule": {
+    "entries": {
+     "expects": "host:port with a port from 1 to 65535 (an IPv6 address in brackets)",
+     "pattern": "(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._-]+)?\\]):(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])",
+     "separator": ","
+    },
+    "expects": "a comma-separated list of host:port",
+    "type": "string",
+    "what": "a string"
+   }
+  },
+  "compression": {
+   "default": "none",
+   "required": false,
+   "rule": {
+    "enum": [
+     "none",
+     "gzip",
+     "snappy",
+     "lz4",
+     "zstd"
+    ],
+    "expects": "one of \"none\", \"gzip\", \"snappy\", \"lz4\", \"zstd\"",
+    "not_yet": [],
+    "type": "string",
+    "what": "a string"
+   }
+  },
+  "headers": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "names": {
+     "expects": "a header name that is not empty",
+     "length_min": 1,
+     "reserved_prefix": "pg_tide_",
+     "type": "string",
+     "what": "a string"
+    },
+    "nullable": true,
+    "type": "map",
+    "values": {
+     "expects": "a string",
+     "type": "string",
+     "what": "a string"
+    },
+    "what": "an object or null"
+   }
+  },
+  "idempotent": {
+   "default": false,
+   "required": false,
+   "rule": {
+    "type": "boolean",
+    "what": "true or false"
+   }
+  },
+  "linger_ms": {
+   "default": 10,
+   "required": false,
+   "rule": {
+    "expects": "a whole number from 0 to 900000 (ms)",
+    "max": 900000,
+    "min": 0,
+    "type": "integer",
+    "what": "a whole number"
+   }
+  },
+  "message_key": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a record key template",
+    "length_min": 1,
+    "nullable": true,
+    "template": {
+     "literal": null,
+     "literal_expects": null,
+     "literal_length_max": null,
+     "placeholders": [
+      "dedup_key",
+      "stream_table",
+      "op",
+      "outbox_id",
+      "key"
+     ],
+     "refused": []
+    },
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "request_timeout_ms": {
+   "default": 30000,
+   "required": false,
+   "rule": {
+    "expects": "a whole number from 1 to 900000 (ms)",
+    "max": 900000,
+    "min": 1,
+    "type": "integer",
+    "what": "a whole number"
+   }
+  },
+  "sasl_mechanism": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "enum": [
+     "PLAIN",
+     "SCRAM-SHA-256",
+     "SCRAM-SHA-512"
+    ],
+    "expects": "one of \"PLAIN\", \"SCRAM-SHA-256\", \"SCRAM-SHA-512\"",
+    "not_yet": [],
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "sasl_password": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a string that is not empty",
+    "length_min": 1,
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "sasl_username": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a string that is not empty",
+    "length_min": 1,
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "sink_type": {
+   "required": true,
+   "rule": {
+    "enum": [
+     "kafka"
+    ],
+    "expects": "\"kafka\"",
+    "not_yet": [],
+    "type": "string",
+    "what": "a string"
+   }
+  },
+  "tls_ca_cert": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a string that is not empty",
+    "length_min": 1,
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "tls_client_cert": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a string that is not empty",
+    "length_min": 1,
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "tls_client_key": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a string that is not empty",
+    "length_min": 1,
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "tls_enabled": {
+   "default": false,
+   "required": false,
+   "rule": {
+    "type": "boolean",
+    "what": "true or false"
+   }
+  },
+  "topic": {
+   "required": true,
+   "rule": {
+    "expects": "a topic template",
+    "length_min": 1,
+    "template": {
+     "literal": "[A-Za-z0-9._-]",
+     "literal_expects": "a topic name has letters, digits, \".\", \"_\" and \"-\"",
+     "literal_length_max": 249,
+     "placeholders": [
+      "stream_table",
+      "op",
+      "outbox_id"
+     ],
+     "refused": [
+      ".",
+      ".."
+     ]
+    },
+    "type": "string",
+    "what": "a string"
+   }
+  },
+  "topics": {
+   "default": {
+    "policy": "broker"
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "policy": {
+      "default": "broker",
+      "required": false,
+      "rule": {
+       "enum": [
+        "broker",
+        "require"
+       ],
+       "expects": "one of \"broker\", \"require\"",
+       "not_yet": [
+        "create"
+       ],
+       "type": "string",
+       "what": "a string"
+      }
+     }
+    },
+    "not_yet": [],
+    "relations": [],
+    "type": "object",
+    "what": "an object"
+   }
+  },
+  "wire_format": {
+   "default": "native",
+   "required": false,
+   "rule": {
+    "enum": [
+     "native"
+    ],
+    "expects": "\"native\"",
+    "not_yet": [
+     "debezium",
+     "avro",
+     "cloudevents"
+    ],
+    "type": "string",
+    "what": "a string"
+   }
+  }
+ },
+ "not_yet": [
+  "transform",
+  "schema_registry",
+  "serialization",
+  "wire_config",
+  "dlq",
+  "rate_limit",
+  "routing",
+  "delivery"
+ ],
+ "relations": [
+  {
+   "at": "idempotent",
+   "message": "idempotent true needs acks \"all\": choose acks \"all\" or idempotent false",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "idempotent"
+     ],
+     "test": "one_of",
+     "values": [
+      true
+     ]
+    },
+    {
+     "keys": [
+      "acks"
+     ],
+     "test": "one_of",
+     "values": [
+      "0",
+      "1"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "sasl_mechanism",
+   "message": "required: sasl_mechanism, sasl_username and sasl_password belong together",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "sasl_mechanism"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "sasl_username",
+      "sasl_password"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "sasl_username",
+   "message": "required: sasl_mechanism, sasl_username and sasl_password belong together",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "sasl_username"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "sasl_mechanism",
+      "sasl_password"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "sasl_password",
+   "message": "required: sasl_mechanism, sasl_username and sasl_password belong together",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "sasl_password"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "sasl_mechanism",
+      "sasl_username"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "tls_ca_cert",
+   "message": "has no effect unless tls_enabled is true",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "tls_ca_cert"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "tls_enabled"
+     ],
+     "test": "none_of",
+     "values": [
+      true
+     ]
+    }
+   ]
+  },
+  {
+   "at": "tls_client_cert",
+   "message": "has no effect unless tls_enabled is true",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "tls_client_cert"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "tls_enabled"
+     ],
+     "test": "none_of",
+     "values": [
+      true
+     ]
+    }
+   ]
+  },
+  {
+   "at": "tls_client_key",
+   "message": "has no effect unless tls_enabled is true",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "tls_client_key"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "tls_enabled"
+     ],
+     "test": "none_of",
+     "values": [
+      true
+     ]
+    }
+   ]
+  },
+  {
+   "at": "tls_client_cert",
+   "message": "required: tls_client_cert and tls_client_key belong together",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "tls_client_cert"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "tls_client_key"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "tls_client_key",
+   "message": "required: tls_client_cert and tls_client_key belong together",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "tls_client_key"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "tls_client_cert"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "acks",
+   "message": "a message can be lost when a broker fails; acks \"all\" is safe",
+   "severity": "warning",
+   "when": [
+    {
+     "keys": [
+      "acks"
+     ],
+     "test": "one_of",
+     "values": [
+      "0",
+      "1"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "topic",
+   "message": "{op} splits the history of one entity over several topics: its order is lost",
+   "severity": "warning",
+   "when": [
+    {
+     "keys": [
+      "topic"
+     ],
+     "test": "uses",
+     "values": [
+      "op"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "topic",
+   "message": "{outbox_id} makes a topic of its own for every message",
+   "severity": "warning",
+   "when": [
+    {
+     "keys": [
+      "topic"
+     ],
+     "test": "uses",
+     "values": [
+      "outbox_id"
+     ]
+    }
+   ]
+  }
+ ],
+ "type": "object",
+ "what": "an object"
+}
+$rules$::jsonb
+$$;
+comment on function tide._config_rules() is
+  'The rules of a pipeline''s configuration as one document.';
+
+create or replace view tide.config_keys
+  (number, key, type, accepts, unit, required, default_value, description, reason, reaches)
+as
+  select k.number, k.key, k.type, k.accepts, k.unit, k.required, k.default_value::jsonb,
+         k.description, k.reason, k.reaches
+    from (values
+    (1, 'sink_type', 'string', '"kafka"', null, true, null, 'The kind of sink; must be `"kafka"`.', 'says what the other keys mean', null),
+    (2, 'brokers', 'string', 'a comma-separated list of host:port', null, true, null, 'Brokers to begin with, comma-separated `host:port`; an IPv6 address in brackets.', 'only the user knows the cluster', 'bootstrap.servers'),
+    (3, 'topic', 'string', 'a topic template', null, true, null, 'Target topic; `{stream_table}` is the outbox''s name, `{op}` is `insert`, `update` or `delete`, `{outbox_id}` the message''s id.', 'only the user knows the topic', 'the record''s topic'),
+    (4, 'sasl_mechanism', 'string', 'one of "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"', null, false, 'null', 'How the relay proves who it is; needs `sasl_username` and `sasl_password`.', 'no authentication', 'sasl.mechanism, security.protocol'),
+    (5, 'sasl_username', 'string', 'a string that is not empty', null, false, 'null', 'SASL user name, or the API key of a managed service.', 'no authentication', 'sasl.username'),
+    (6, 'sasl_password', 'string', 'a string that is not empty', null, false, 'null', 'SASL password, or the API secret; give it as `${env:KAFKA_PASSWORD}`, so that the database does not hold it.', 'no authentication', 'sasl.password'),
+    (7, 'tls_enabled', 'bool', 'true or false', null, false, 'false', 'Whether connections to brokers are encrypted.', 'the brokers'' own default', 'security.protocol'),
+    (8, 'tls_ca_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of the CA certificate that brokers must show.', 'the system''s certificate authorities', 'ssl.ca.location'),
+    (9, 'tls_client_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path of the relay''s own certificate (mTLS); needs `tls_client_key`.', 'no client certificate', 'ssl.certificate.location'),
+    (10, 'tls_client_key', 'string', 'a string that is not empty', null, false, 'null', 'Path of the private key of `tls_client_cert`.', 'no client certificate', 'ssl.key.location'),
+    (11, 'compression', 'string', 'one of "none", "gzip", "snappy", "lz4", "zstd"', null, false, '"none"', 'How produce batches are compressed.', 'costs no CPU; zstd suits most pipelines', 'compression.type'),
+    (12, 'acks', 'string', 'one of "0", "1", "all"', null, false, '"all"', 'When a message counts as delivered: `0` at once, `1` when the leader has written it, `all` when every in-sync replica has.', 'what was acknowledged is not lost', 'acks'),
+    (13, 'batch_size', 'int', 'a whole number from 1 to 10000 (messages)', 'messages', false, '100', 'Most messages in one produce batch.', 'small latency; 500 to 1000 suits a high volume', 'batch.num.messages, messages read at a time'),
+    (14, 'linger_ms', 'int', 'a whole number from 0 to 900000 (ms)', 'ms', false, '10', 'How long the producer waits for a batch to fill.', 'hardly felt, and fills batches', 'linger.ms'),
+    (15, 'idempotent', 'bool', 'true or false', null, false, 'false', 'Whether the broker must drop the producer''s own repeats: `true` makes it an error where the cluster refuses; `false` uses it where the cluster permits.', 'works where the cluster gives no right to it', 'enable.idempotence'),
+    (16, 'request_timeout_ms', 'int', 'a whole number from 1 to 900000 (ms)', 'ms', false, '30000', 'How long a broker may take to answer a produce request.', 'Kafka''s own default', 'request.timeout.ms, the detection of an absent cluster'),
+    (17, 'message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key, which decides the partition: `{dedup_key}`, `{key}`, `{stream_table}`, `{op}`, `{outbox_id}`.', 'the message''s key, else its dedup key', 'the record''s key'),
+    (18, 'headers', 'object', 'an object', null, false, 'null', 'Headers on every record; names with `pg_tide_` are reserved.', 'none beside those of the message', 'the record''s headers'),
+    (19, 'wire_format', 'string', '"native"', null, false, '"native"', 'How a message becomes the record''s bytes.', 'the payload as PostgreSQL renders it', 'the record''s value'),
+    (20, 'topics', 'object', 'an object', null, false, '{"policy": "broker"}', 'How topics that do not exist are treated.', 'see its keys', null),
+    (21, 'topics.policy', 'string', 'one of "broker", "require"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics')
+    ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
+comment on view tide.config_keys is
+  'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';
+comment on column tide.config_keys.number is 'Order of the keys for people.';
+comment on column tide.config_keys.key is 'The key; dotted when it is inside another.';
+comment on column tide.config_keys.type is 'string, int, number, bool, object or list.';
+comment on column tide.config_keys.accepts is 'The values it takes, in words.';
+comment on column tide.config_keys.unit is 'Unit of a number, null when it has none.';
+comment on column tide.config_keys.required is 'Whether it must be given.';
+comment on column tide.config_keys.default_value is 'Its value when it is not given; null when required.';
+comment on column tide.config_keys.description is 'What it means.';
+comment on column tide.config_keys.reason is 'Why the default is what it is.';
+comment on column tide.config_keys.reaches is 'The property of the Kafka client it sets, or where else it takes effect.';
