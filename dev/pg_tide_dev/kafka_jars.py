@@ -1,0 +1,114 @@
+"""Fetches Kafka's jars through `jgo` and checks their sums.
+
+Every coordinate is pinned: a resolver left alone picks jars of different releases that do not work together. The sums
+are kept beside this file, so a jar that differs from the one that was tested is refused, wherever it came from.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from pg_tide_dev.errors import ServerUnavailableError
+from pg_tide_dev.places import cache_folder, publish, reachable_copy
+
+KAFKA_VERSION = "4.3.1"
+SUMS_FILE = Path(__file__).with_name("kafka_jars.sha256")
+DOWNLOADS_AT_ONCE = 4
+DOWNLOAD_TIMEOUT_SECONDS = 60
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jar:
+    """A pinned jar: group, artifact and version as Maven names it, its size and its sum."""
+
+    group: str
+    artifact: str
+    version: str
+    size: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return f"{self.artifact}-{self.version}.jar"
+
+
+def pinned_jars(sums: Path = SUMS_FILE) -> tuple[Jar, ...]:
+    """The jars that a file of sums lists."""
+    jars = []
+    for line in sums.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            sha256, size, coordinate = line.split()
+            group, artifact, version = coordinate.split(":")
+            jars.append(Jar(group=group, artifact=artifact, version=version, size=int(size), sha256=sha256))
+    return tuple(jars)
+
+
+def kafka_jars(progress: Progress = print) -> Path:
+    """The folder of Kafka's jars, where the servers' user can read them; downloads them once per cache."""
+    name = f"kafka-{KAFKA_VERSION}-{hashlib.sha256(SUMS_FILE.read_bytes()).hexdigest()[:12]}"
+    folder = cache_folder() / name
+    if not folder.is_dir():
+        draft = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder.parent))
+        try:
+            download(pinned_jars(), draft, progress)
+            draft.chmod(0o755)
+            publish(draft, folder)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return reachable_copy(folder.parent, [name], version=KAFKA_VERSION) / name
+
+
+def download(jars: tuple[Jar, ...], folder: Path, progress: Progress) -> None:
+    """Download jars into a folder, checking each; progress is told in tenths of the bytes."""
+    total = sum(jar.size for jar in jars)
+    progress(f"Kafka {KAFKA_VERSION}: downloading {len(jars)} jars, {megabytes(total)}, into {folder.parent}")
+    done, told = 0, 0
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
+        waiting = {pool.submit(fetch, jar, Path(scratch)): jar for jar in jars}
+        try:
+            for finished in as_completed(waiting):
+                jar = waiting[finished]
+                check(jar, finished.result()).rename(folder / jar.name)
+                done += jar.size
+                if done * 10 // total > told:
+                    told = done * 10 // total
+                    progress(f"Kafka {KAFKA_VERSION}: {megabytes(done)} of {megabytes(total)}")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    progress(f"Kafka {KAFKA_VERSION}: the sums of all {len(jars)} jars are right")
+
+
+def fetch(jar: Jar, repository: Path) -> Path:
+    """Download one jar into a Maven repository of its own; no transitive dependencies."""
+    import requests  # noqa: PLC0415  (both are slow to import and needed only for the first run)
+    from jgo.maven import MavenContext  # noqa: PLC0415
+
+    context = MavenContext(repo_cache=repository, timeout=DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
+        return Path(artifact.resolve())
+    except (requests.RequestException, RuntimeError) as error:
+        raise ServerUnavailableError(f"{jar.name} can't be downloaded: {error}") from error
+
+
+def check(jar: Jar, path: Path) -> Path:
+    """The path, if the file's sum is the pinned one."""
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != jar.sha256:
+        raise ServerUnavailableError(
+            f"{jar.name} has the SHA-256 sum {found}, expected {jar.sha256}: it is not used"
+        )
+    return path
+
+
+def megabytes(size: int) -> str:
+    """A size for people."""
+    return f"{size / 1_000_000:.1f} MB"
