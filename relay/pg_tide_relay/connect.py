@@ -32,6 +32,11 @@ def open_connection(dsn: str, purpose: str) -> psycopg.Connection:
     return conn
 
 
+def check_connection_string(dsn: str) -> None:
+    """Raises ConnectionStringError when libpq could not read it; connects to nothing."""
+    _parse(dsn)
+
+
 def describe(dsn: str) -> str:
     """User, host, port and database that libpq would use, for people; never the password."""
     values = {option.keyword.decode(): option.val for option in psycopg.pq.Conninfo.get_defaults()}
@@ -39,7 +44,7 @@ def describe(dsn: str) -> str:
     host = parts.get("host") or parts.get("hostaddr") or "localhost"
     user, port, dbname = parts.get("user"), parts.get("port"), parts.get("dbname")
     service = f" (service {parts['service']})" if parts.get("service") else ""
-    return f"database {dbname or user!r} on {host}:{port or 5432} as {user or 'the current user'}{service}"
+    return f"database {dbname or user} on {host}:{port or 5432} as {user or 'the current user'}{service}"
 
 
 def _parse(dsn: str) -> dict[str, str]:

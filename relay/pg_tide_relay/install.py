@@ -1,7 +1,7 @@
 """Installing and upgrading the schema ``tide``: one transaction, one installer at a time.
 
-The statements are those of ``statements/install.sql``; ``pg-tide-install.sql``, for psql, is written from the same
-ones.
+The statements are those of ``statements/install.sql``; ``pg-tide-install.sql``, for psql, is written from
+the same ones.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def install(
 
     ``only_upgrade`` raises NotInstalledError where there is no schema yet; ``dry_run`` only says what would
     be done. Raises ConnectionStringError, StandbyError, and psycopg.Error with SQLSTATE TD050 (schema newer
-    than the program), TD051 (schema ``tide`` is not ours), 42501 (rights), 55P03 (another session holds a lock).
+    than the program), TD051 (schema ``tide`` is not ours), 42501 (rights) or 55P03 (a lock is held).
     """
     with open_connection(dsn, "install") as conn:
         return install_on(

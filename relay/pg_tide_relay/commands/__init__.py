@@ -1,1 +1,12 @@
-"""The commands of ``pg-tide``: one module per command, named after it."""
+"""The commands of ``pg-tide``, one module each, and what they share:
+
+failure     exit codes, and how errors become a sentence for the operator
+flags       groups of flags, and how a command receives them
+output      tables and JSON on stdout
+run         the relay
+install     brings the schema to this program's version
+upgrade     the same, where a schema exists
+uninstall   removes the schema
+status      pipelines, lag, relays
+validate    configurations of pipelines, from a file or from the database
+"""

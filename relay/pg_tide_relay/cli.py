@@ -1,0 +1,83 @@
+"""The command line: ``pg-tide``. Put together here; each command has a module of its own in ``commands``."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from pg_tide_relay.commands.failure import CommandError, ExitCode
+from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags, with_flags
+from pg_tide_relay.commands.install import install
+from pg_tide_relay.commands.run import RunFlags, relay_settings, run, run_relay
+from pg_tide_relay.commands.status import status
+from pg_tide_relay.commands.uninstall import uninstall
+from pg_tide_relay.commands.upgrade import upgrade
+from pg_tide_relay.commands.validate import validate
+from pg_tide_sql.versions import RELEASE, SCHEMA_VERSION
+
+_EPILOG = (
+    "Exit codes: 0 done, also after a drained SIGTERM · 1 failed · 2 wrong usage · 75 database or Kafka "
+    "away, try again · 78 invalid configuration · 130 interrupted."
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pg-tide {RELEASE} (schema version {SCHEMA_VERSION})")
+        raise typer.Exit
+
+
+_Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", "-V", callback=_print_version, is_eager=True, help="Show the release and exit."
+    ),
+]
+
+
+def _start(
+    ctx: typer.Context, database: DatabaseFlags, flags: RunFlags, log: LogFlags, version: _Version = False
+) -> None:
+    """A transactional outbox for PostgreSQL and its relay to Kafka: nothing lost, in order per key.
+
+    pg-tide --postgres-url URL starts the relay, as pg-tide run does.
+
+    First steps: pg-tide install --postgres-url URL, then in SQL: tide.outbox_create, tide.relay_set_outbox
+    and, in the transactions of your application, tide.outbox_publish. pg-tide status shows what arrives.
+
+    Every flag can be given in the environment, under the name shown with it; what is typed wins.
+    """
+    del log, version
+    if ctx.invoked_subcommand is not None:
+        return
+    if not database.postgres_url and not _libpq_knows_a_database():
+        raise CommandError(
+            "no database is named",
+            cure="give --postgres-url URL or set PG_TIDE_POSTGRES_URL; pg-tide --help shows all commands, "
+            "pg-tide run starts with libpq's own defaults",
+            code=ExitCode.USAGE,
+        )
+    raise typer.Exit(run_relay(relay_settings(database, flags)))
+
+
+def _libpq_knows_a_database() -> bool:
+    return any(os.environ.get(name) for name in ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE"))
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(
+        name="pg-tide",
+        epilog=_EPILOG,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback(invoke_without_command=True)(with_flags(_start))
+    for command in (run, install, upgrade, uninstall, status, validate):
+        app.command(epilog=_EPILOG)(with_flags(command))
+    return app
+
+
+def main() -> None:
+    """Entry point of the program ``pg-tide``."""
+    build()(prog_name="pg-tide")
