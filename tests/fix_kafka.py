@@ -3,14 +3,16 @@
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Message, TopicPartition
-from fix_run import Progress, or_skip
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from fix_run import Progress, or_skip
 from pg_tide_dev.kafka import KafkaServer, create_topic, delete_topic, start_kafka
 from pg_tide_dev.processes import Run
 
+NewKafka = Callable[..., KafkaServer]
 MakeTopic = Callable[..., str]
 ReadTopic = Callable[..., list[Message]]
 
@@ -27,6 +29,20 @@ def kafka_cluster3(dev_run: Run, progress: Progress) -> Iterator[KafkaServer]:
     cluster = or_skip(lambda: start_kafka(dev_run, nodes=3, progress=progress))
     yield cluster
     cluster.kill()
+
+
+@pytest.fixture
+def new_kafka(dev_run: Run, progress: Progress) -> Iterator[NewKafka]:
+    """Starts a broker of the test's own, to kill or to configure: `new_kafka(properties={...})`."""
+    clusters: list[KafkaServer] = []
+
+    def start(**options: Any) -> KafkaServer:
+        clusters.append(or_skip(lambda: start_kafka(dev_run, own=True, progress=progress, **options)))
+        return clusters[-1]
+
+    yield start
+    for cluster in clusters:
+        cluster.kill()
 
 
 @pytest.fixture
@@ -68,37 +84,33 @@ def read_topic(kafka: KafkaServer) -> ReadTopic:
 
 
 def read_records(bootstrap: str, topic: str, count: int | None, timeout_seconds: float) -> list[Message]:
-    """Read at least `count` records and everything up to the end as it is then."""
+    """Read at least `count` records, and everything up to the end as it is then."""
     settings = {
         "bootstrap.servers": bootstrap,
         "group.id": f"test-{secrets.token_hex(4)}",
         "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": 10,
         "isolation.level": "read_committed",
         "log_level": 0,
     }
     consumer = Consumer(settings)
     deadline = time.monotonic() + timeout_seconds
     try:
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        partitions = set(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         records: list[Message] = []
-        while len(records) < (count or 0) or not at_end(consumer):
+        at_end: set[int | None] = set()
+        while len(records) < (count or 0) or at_end != partitions:
             message = consumer.poll(0.1)
             if message is not None and message.error() is None:
                 records.append(message)
+                at_end.discard(message.partition())
+            elif message is not None and message.error().code() == KafkaError._PARTITION_EOF:
+                at_end.add(message.partition())
             if time.monotonic() > deadline:
-                pytest.fail(
-                    f"{len(records)} records on {topic} after {timeout_seconds} s, expected {count or 'its end'}"
-                )
+                wanted = count or "its end"
+                pytest.fail(f"{len(records)} records on {topic} after {timeout_seconds} s, wanted {wanted}")
         return records
     finally:
         consumer.close()
-
-
-def at_end(consumer: Consumer) -> bool:
-    """Whether every assigned partition has been read up to its end."""
-    for position in consumer.position(consumer.assignment()):
-        _, end = consumer.get_watermark_offsets(position, timeout=10)
-        if max(position.offset, 0) < end:
-            return False
-    return True

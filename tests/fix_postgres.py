@@ -4,11 +4,12 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from fix_run import or_skip
 
+from fix_run import or_skip
 from pg_tide_dev.databases import Database, create_database, drop_database
 from pg_tide_dev.postgres import PostgresServer, start_postgres
 from pg_tide_dev.processes import Run
@@ -54,8 +55,8 @@ def new_postgres(dev_run: Run) -> Iterator[NewPostgres]:
     """
     servers: list[PostgresServer] = []
 
-    def start(major: int | None = 18, **options: object) -> PostgresServer:
-        servers.append(or_skip(lambda: start_postgres(dev_run, major, **options)))  # type: ignore[arg-type]
+    def start(major: int | None = 18, **options: Any) -> PostgresServer:
+        servers.append(or_skip(lambda: start_postgres(dev_run, major, own=True, **options)))
         return servers[-1]
 
     yield start

@@ -1,7 +1,7 @@
 """Real servers for development: for the command `pg-tide dev`, the tests and the benchmarks.
 
-A `Run` owns everything that is started: `start_postgres` and `start_kafka` start servers within it, and when it
-ends, however it ends, its guardian ends the servers and removes their folder.
+A `Run` owns everything that is started: `start_postgres` and `start_kafka` start servers within it, and when
+it ends, however it ends, its guardian ends the servers and removes their folder.
 
 The modules, in the order they are used:
 

@@ -47,7 +47,8 @@ class Container:
 
         container = DockerContainer(image)
         for inside, outside in ports.items():
-            container = container.with_bind_ports(inside, ("127.0.0.1", outside))
+            # the engine's client takes a pair of address and port, which the library's annotation leaves out
+            container = container.with_bind_ports(inside, ("127.0.0.1", outside))  # type: ignore[arg-type]
         for name, value in env.items():
             container = container.with_env(name, value)
         if command is not None:

@@ -1,12 +1,12 @@
 """The small process that cleans up after a run, however the run ended.
 
-Started once per run, in a session of its own, with a pipe as standard input whose other end only the run's process
-holds. End of file means the run is over or dead: every recorded process is ended, then the run's folder is removed.
-A signal on the parent's death (PR_SET_PDEATHSIG) would not be enough: it is lost when a process changes its user,
-and it removes no folder.
+Started once per run, in a session of its own, with a pipe as standard input whose other end only the run's
+process holds. End of file means the run is over or dead: every recorded process is ended, then the run's
+folder is removed. A signal on the parent's death (PR_SET_PDEATHSIG) would not be enough: it is lost when a
+process changes its user, and it removes no folder.
 
-Run as a plain file with nothing but the standard library, so that it starts fast and cannot fail on an import.
-A process is recorded as a file `pids/<number>.<signal>` holding its pid, where the signal is the one that ends it
+Run as a plain file with nothing but the standard library: it starts fast and cannot fail on an import.
+A process is recorded as a file `pids/<number>.<signal>` holding its pid; the signal is the one that ends it
 cleanly: PostgreSQL removes its shared memory on QUIT and leaves it behind on KILL.
 """
 
@@ -79,7 +79,7 @@ def wait_gone(pids: list[int], seconds: float) -> list[int]:
 
 
 def end_processes(folder: Path) -> None:
-    """End every recorded process, first cleanly, then by force; a paused one is resumed so that it can obey."""
+    """End every recorded process, cleanly, then by force; a paused one is resumed so that it can obey."""
     processes = recorded(folder)
     for pid, number in processes.items():
         send(pid, number)
@@ -90,7 +90,7 @@ def end_processes(folder: Path) -> None:
 
 
 def clean(folder: Path) -> None:
-    """End the run's processes and remove its folder; twice, for a process that was being started meanwhile."""
+    """End the run's processes and remove its folder; twice, for one that was being started meanwhile."""
     for _ in range(2):
         end_processes(folder)
     shutil.rmtree(folder, ignore_errors=True)

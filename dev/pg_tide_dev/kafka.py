@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from pg_tide_dev import kafka_external
 from pg_tide_dev.errors import ServerFailedError, ServerUnavailableError
@@ -138,7 +139,7 @@ class LocalKafka:
 
 
 def console_arguments(bootstrap: str, topic: str, count: int) -> list[str]:
-    """Arguments of the console consumer: from the beginning, `count` records, 60 s without a record at most."""
+    """Arguments of the console consumer: from the beginning, `count` records, 60 s without one at most."""
     where = ["--bootstrap-server", bootstrap, "--topic", topic]
     return [*where, "--from-beginning", "--max-messages", str(count), "--timeout-ms", "60000"]
 
@@ -147,6 +148,7 @@ def start_kafka(
     run: Run,
     *,
     nodes: int = 1,
+    own: bool = False,
     properties: Mapping[str, str] | None = None,
     format_arguments: Sequence[str] = (),
     full_speed: bool = False,
@@ -154,26 +156,29 @@ def start_kafka(
 ) -> KafkaServer:
     """Start Kafka, or find the one that the environment names; returns when every node answers.
 
-    `properties` are added to each node's configuration. `full_speed` lets the Java compiler optimise, for
-    measurements. Either needs a server of this run: an address in the environment is passed over.
+    `properties` are added to each node's configuration, `format_arguments` to the call that formats its data
+    (users for SCRAM). `full_speed` lets the Java compiler optimise, for measurements. These, `own` and more
+    than one node need a cluster of this run: an address in the environment is passed over.
     """
     sources = wanted_sources()
-    special = bool(properties) or bool(format_arguments) or full_speed
+    own = own or nodes > 1 or bool(properties) or bool(format_arguments) or full_speed
     for source in sources:
+        found: KafkaServer | None = None
         if source is Source.ENV:
-            found = kafka_external.from_environment(nodes) if not special else None
+            found = kafka_external.from_environment() if not own else None
         elif source is Source.DOCKER:
-            found = kafka_external.from_docker(run, nodes, properties or {}) if not format_arguments else None
+            found = kafka_external.from_docker(nodes, properties or {}) if not format_arguments else None
         else:
             programs = find_programs(source, progress)
-            found = programs and start_local(
-                run,
-                programs,
-                nodes,
-                properties or {},
-                format_arguments=format_arguments,
-                full_speed=full_speed,
-            )
+            if programs is not None:
+                found = start_local(
+                    run,
+                    programs,
+                    nodes,
+                    properties or {},
+                    format_arguments=format_arguments,
+                    full_speed=full_speed,
+                )
         if found is not None:
             return found
     tried = ", ".join(source.value for source in sources)
@@ -224,7 +229,7 @@ def find_programs(source: Source, progress: Progress) -> Programs | None:
 
 def wait_ready(bootstrap: str, node_ids: Sequence[int], processes: Sequence[Process]) -> None:
     """Wait until the metadata answers and names every node."""
-    settings = {
+    settings: dict[str, str | int | float | bool] = {
         "bootstrap.servers": bootstrap,
         "log_level": 0,
         "reconnect.backoff.ms": 20,
@@ -248,7 +253,7 @@ def create_topic(
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=dict(config or {}))
     admin.create_topics([topic], operation_timeout=30)[name].result(timeout=60)
-    for _ in attempts(READY_SECONDS, lambda: []):
+    for _ in attempts(READY_SECONDS, list):
         found = admin.list_topics(name, timeout=10).topics[name]
         if (
             found.error is None

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 from pg_tide_dev.containers import Container, docker_answers
 from pg_tide_dev.errors import NotOursError, ServerUnavailableError
 from pg_tide_dev.kafka_nodes import FAST_FAILOVER, SMALL_BROKER, kafka_id
-from pg_tide_dev.processes import Run, attempts, free_port
+from pg_tide_dev.processes import attempts, free_port
 from pg_tide_dev.sources import Source
 
 ADDRESS_VARIABLE = "PG_TIDE_TEST_KAFKA"
@@ -38,27 +38,26 @@ class ExternalKafka:
         raise self._not_ours()
 
     def kill_node(self, node_id: int) -> None:
-        raise self._not_ours()
+        raise self._not_ours(f"node {node_id}")
 
     def stop_node(self, node_id: int) -> None:
-        raise self._not_ours()
+        raise self._not_ours(f"node {node_id}")
 
     def start_node(self, node_id: int) -> None:
-        raise self._not_ours()
+        raise self._not_ours(f"node {node_id}")
 
     def pause_node(self, node_id: int) -> None:
-        raise self._not_ours()
+        raise self._not_ours(f"node {node_id}")
 
     def resume_node(self, node_id: int) -> None:
-        raise self._not_ours()
+        raise self._not_ours(f"node {node_id}")
 
     def console_consumer(self, topic: str, count: int, *arguments: str) -> list[str]:
-        raise NotOursError(f"no console consumer comes with the address in {ADDRESS_VARIABLE}")
+        asked = " ".join(["console consumer of", topic, str(count), *arguments])
+        raise self._not_ours(asked)
 
-    def _not_ours(self) -> NotOursError:
-        return NotOursError(
-            f"the cluster of {ADDRESS_VARIABLE} was started by someone else: it is left alone"
-        )
+    def _not_ours(self, asked: str = "every node") -> NotOursError:
+        return NotOursError(f"the cluster of {ADDRESS_VARIABLE} is someone else's: no control ({asked})")
 
 
 class DockerKafka:
@@ -133,7 +132,7 @@ class DockerKafka:
 
     def _wait_ready(self, node_ids: Sequence[int]) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-        for _ in attempts(READY_SECONDS, lambda: []):
+        for _ in attempts(READY_SECONDS, list):
             try:
                 answered = admin.list_topics(timeout=1).brokers
             except KafkaException:
@@ -171,10 +170,10 @@ def container_environment(
     return {**named, "CLUSTER_ID": extra["cluster.id"], "KAFKA_HEAP_OPTS": "-Xmx256m"}
 
 
-def from_environment(nodes: int) -> ExternalKafka | None:
-    """The cluster that the environment names, if there is one and a single node is wanted."""
+def from_environment() -> ExternalKafka | None:
+    """The cluster that the environment names, if it names one."""
     bootstrap = os.environ.get(ADDRESS_VARIABLE)
-    if not bootstrap or nodes != 1:
+    if not bootstrap:
         return None
     try:
         AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=10)
@@ -183,6 +182,6 @@ def from_environment(nodes: int) -> ExternalKafka | None:
     return ExternalKafka(bootstrap)
 
 
-def from_docker(run: Run, nodes: int, properties: Mapping[str, str]) -> DockerKafka | None:
+def from_docker(nodes: int, properties: Mapping[str, str]) -> DockerKafka | None:
     """Containers of the project's image, if a container engine answers."""
     return DockerKafka(nodes, properties) if docker_answers() else None

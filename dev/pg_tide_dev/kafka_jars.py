@@ -1,7 +1,8 @@
 """Fetches Kafka's jars through `jgo` and checks their sums.
 
-Every coordinate is pinned: a resolver left alone picks jars of different releases that do not work together. The sums
-are kept beside this file, so a jar that differs from the one that was tested is refused, wherever it came from.
+Every coordinate is pinned: a resolver left alone picks jars of different releases that do not work together.
+The sums are kept beside this file: a jar that differs from the one that was tested is refused, wherever it
+came from.
 """
 
 import hashlib

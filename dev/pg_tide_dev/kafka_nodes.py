@@ -11,7 +11,7 @@ from pg_tide_dev.places import give
 from pg_tide_dev.processes import Process, Run, free_port
 from pg_tide_dev.sources import Source
 
-# Memory and time to start matter here, throughput does not: a third of a default broker's memory, ready in 1-2 s.
+# Memory and time to start matter here, throughput does not: half of a default broker's memory, ready in 2 s.
 HEAP = "-Xmx256m"
 QUICK_START_FLAGS = ("-XX:TieredStopAtLevel=1",)  # the first compiler only
 COMMON_FLAGS = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto")

@@ -1,8 +1,8 @@
 """Folders: the download cache, and copies of programs that a server's user can enter.
 
-Called by root, servers run as another user, because PostgreSQL refuses root. That user can enter neither a virtual
-environment nor a cache below a home of mode 0700, so such programs are copied to a folder below the system's
-temporary folder, once, and used from there.
+Called by root, servers run as another user, because PostgreSQL refuses root. That user can enter neither a
+virtual environment nor a cache below a home of mode 0700, so such programs are copied to a folder below the
+system's temporary folder, once, and used from there.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ def cache_folder() -> Path:
 
 def temporary_base() -> Path:
     """The system's temporary folder, or the first usual one that a server's user can enter."""
-    candidates = [Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
+    candidates = [Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")]
     for candidate in candidates:
         if candidate.is_dir() and os.access(candidate, os.W_OK) and enterable(candidate):
             return candidate
@@ -87,8 +87,8 @@ def programs_folder() -> Path:
 def reachable_copy(base: Path, parts: Sequence[str], *, version: str) -> Path:
     """`base` itself where the servers' user can enter it, else a folder that holds a copy of its `parts`.
 
-    The parts keep their places relative to each other (programs find their libraries that way). `version` and the
-    place of the original name the copy, so a new version gets a new one.
+    The parts keep their places relative to each other (programs find their libraries that way). `version` and
+    the place of the original name the copy, so a new version gets a new one.
     """
     if enterable(base):
         return base

@@ -1,7 +1,7 @@
 """Starts, stops and kills PostgreSQL: a cluster of its own, on a free port of the loopback interface.
 
-`start_postgres` is the way in. What it returns is one of two kinds with one interface: `LocalPostgres`, processes of
-this run, or, in `postgres_external`, a server at an address or in a container.
+`start_postgres` is the way in. What it returns is one of three kinds with one interface: `LocalPostgres`,
+processes of this run, or, in `postgres_external`, a server at an address or in a container.
 """
 
 import secrets
@@ -25,7 +25,7 @@ PORT_TRIES = 3
 BASE_SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "dynamic_shared_memory_type": "mmap",  # files of the data directory: a killed server leaves nothing in /dev/shm
+    "dynamic_shared_memory_type": "mmap",  # in the data directory: a killed server leaves nothing in /dev/shm
     "max_connections": "200",
     "max_prepared_transactions": "50",
     "shared_buffers": "64MB",
@@ -104,7 +104,14 @@ class LocalPostgres:
         if self._process is not None:
             return
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
-        command = [self._binaries["postgres"], "-D", self.data, "-p", str(self.port), *options]
+        command: list[str | Path] = [
+            self._binaries["postgres"],
+            "-D",
+            self.data,
+            "-p",
+            str(self.port),
+            *options,
+        ]
         # QUIT makes the postmaster remove its shared memory; KILL would leave it behind
         process = self._run.start(command, log=self.data.parent / "postgres.log", end=signal.SIGQUIT)
         wait_ready(self.dsn(), process)
@@ -136,8 +143,17 @@ class LocalPostgres:
 
     def standby(self) -> "LocalPostgres":
         data = self._run.make_folder(f"postgres-{self.major}-standby") / "data"
-        target = ["-D", data, "-h", "127.0.0.1", "-p", str(self.port), "-U", ADMINISTRATOR]
-        command = [self._binaries["pg_basebackup"], *target, "-R", "-X", "stream", "-c", "fast", "--no-sync"]
+        target: list[str | Path] = ["-D", data, "-h", "127.0.0.1", "-p", str(self.port), "-U", ADMINISTRATOR]
+        command: list[str | Path] = [
+            self._binaries["pg_basebackup"],
+            *target,
+            "-R",
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--no-sync",
+        ]
         self._run.call(command, env={"PGPASSWORD": self._run.password})
         server = LocalPostgres(self._run, self._binaries, data, self._settings)
         server.start_on_a_free_port()
@@ -153,21 +169,22 @@ def start_postgres(
     run: Run,
     major: int | None = None,
     *,
+    own: bool = False,
     durable: bool = False,
     own_identity: bool = False,
     settings: Mapping[str, str] | None = None,
 ) -> PostgresServer:
     """Start PostgreSQL, or find the one that the environment names; returns when it answers.
 
-    `major` None takes what the first source has. `durable` writes through to disk. Clusters of one version are
-    copies of one template and share its system identifier; `own_identity` makes one that does not.
-    `durable`, `own_identity` and `settings` need a server of this run: an address in the environment is passed over.
+    `major` None takes what the first source has. `durable` writes through to disk. Clusters of one version
+    are copies of one template and share its system identifier; `own_identity` makes one that does not.
+    These, `settings` and `own` need a server of this run: an address in the environment is passed over.
     """
     sources = wanted_sources()
-    special = durable or own_identity or bool(settings)
+    own = own or durable or own_identity or bool(settings)
     chosen = {**BASE_SETTINGS, **({} if durable else FAST_SETTINGS), **(settings or {})}
     for source in sources:
-        if source is Source.ENV and not special:
+        if source is Source.ENV and not own:
             external: PostgresServer | None = postgres_external.from_environment(major)
         elif source is Source.DOCKER:
             external = postgres_external.from_docker(run, major, chosen)
@@ -204,7 +221,7 @@ def initialise(run: Run, binaries: Binaries, data: Path) -> None:
     password_file = data.parent / f"password-{secrets.token_hex(4)}"
     password_file.write_text(run.password, encoding="ascii")
     password_file.chmod(0o644)  # its folder is the server user's alone
-    options = [
+    options: list[str | Path] = [
         "-U",
         ADMINISTRATOR,
         "-A",

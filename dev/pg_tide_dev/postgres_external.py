@@ -60,7 +60,9 @@ class DockerPostgres:
         self._password = run.password
         self._port = free_port()
         listen = {"listen_addresses": "*"}  # inside the container; Docker publishes it on the loopback only
-        options = [part for name, value in (settings | listen).items() for part in ("-c", f"{name}={value}")]
+        options = [
+            part for name, value in {**settings, **listen}.items() for part in ("-c", f"{name}={value}")
+        ]
         self._container = Container(
             f"postgres:{major}",
             command=["postgres", *options],
@@ -94,7 +96,7 @@ class DockerPostgres:
         raise self._no_standby()
 
     def _wait_ready(self) -> None:
-        for _ in attempts(READY_SECONDS, lambda: []):
+        for _ in attempts(READY_SECONDS, list):
             try:
                 psycopg.connect(self.dsn(), connect_timeout=5).close()
             except psycopg.OperationalError:

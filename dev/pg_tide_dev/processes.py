@@ -1,8 +1,8 @@
 """A run, its processes and free ports.
 
-A `Run` has a folder and a guardian. Everything that is started is recorded in the folder before it becomes the
-server, by a line of shell that writes its own pid and then turns into the program: there is no moment in which a
-server runs unrecorded.
+A `Run` has a folder and a guardian. Everything that is started is recorded in the folder before it becomes
+the server, by a line of shell that writes its own pid and then turns into the program: there is no moment in
+which a server runs unrecorded.
 """
 
 import contextlib
@@ -158,8 +158,8 @@ class Run:
     ) -> Process:
         """Start a process whose errors go to `log`, as its output does unless `output` names a file for it.
 
-        `end` is the signal that ends it when the run ends. `as_server` runs it as the servers' user with only the
-        given environment; otherwise it runs as the caller, whose environment `env` adds to.
+        `end` is the signal that ends it when the run ends. `as_server` runs it as the servers' user with only
+        the given environment; otherwise it runs as the caller, whose environment `env` adds to.
         """
         self._processes = [known for known in self._processes if known[0].returncode is None]
         self._count += 1
@@ -194,7 +194,7 @@ class Run:
         env: Mapping[str, str] | None = None,
         timeout_seconds: float = 60,
     ) -> str:
-        """Run a program as the servers' user until it ends; returns its standard output, raises when it fails."""
+        """Run a program as the servers' user; returns its standard output, raises when it fails."""
         folder = self.make_folder("call")
         log, output = folder / f"{Path(command[0]).name}.log", folder / "output"
         process = self.start(command, log=log, output=output, env={"HOME": str(folder), **(env or {})})
@@ -221,8 +221,8 @@ def remove_left_overs(base: Path) -> None:
 def free_port() -> int:
     """A port on which nothing listens, below the ephemeral range.
 
-    From that range the kernel takes the ports of outgoing connections: a client that reconnects to a stopped server
-    would now and then occupy the server's own port, which could then not be started again.
+    From that range the kernel takes the ports of outgoing connections: a client that reconnects to a stopped
+    server would now and then occupy the server's own port, which could then not be started again.
     """
     for port in random.SystemRandom().sample(range(LOWEST_PORT, LOWEST_EPHEMERAL_PORT), 200):
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -232,7 +232,7 @@ def free_port() -> int:
 
 
 def attempts(timeout_seconds: float, processes: Callable[[], Sequence[Process]]) -> Iterator[None]:
-    """Yield until the caller stops asking; raises when a process ends meanwhile, or at the end of the time."""
+    """Yield until the caller stops asking; raises when a process ends meanwhile, or in the end."""
     deadline = time.monotonic() + timeout_seconds
     while True:
         yield

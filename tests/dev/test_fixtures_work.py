@@ -1,6 +1,6 @@
 from confluent_kafka import Producer
-from fix_kafka import ReadTopic
 
+from fix_kafka import ReadTopic
 from pg_tide_dev.databases import Database
 from pg_tide_dev.kafka import KafkaServer
 
