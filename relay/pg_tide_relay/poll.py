@@ -20,7 +20,7 @@ from pg_tide_relay.cursor import NO_MAIN_PART, Position, snapshot_running, snaps
 from pg_tide_relay.failpoints import hit
 from pg_tide_relay.postgres import Connection
 from pg_tide_relay.transform import Row
-from pg_tide_sql import statement
+from pg_tide_sql.statements import statement
 
 
 class PollError(Exception):

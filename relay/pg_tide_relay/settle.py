@@ -15,7 +15,7 @@ from psycopg.sql import SQL
 from pg_tide_relay.cursor import Ownership, Position
 from pg_tide_relay.failpoints import hit
 from pg_tide_relay.postgres import Connection
-from pg_tide_sql import statement
+from pg_tide_sql.statements import statement
 
 
 class NotOwnerError(Exception):

@@ -1,0 +1,98 @@
+"""What a relay does beside delivering: say that it lives, and run retention."""
+
+import os
+import socket
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import psycopg
+from psycopg.sql import SQL
+
+from pg_tide_relay.postgres import Connection, Worker
+from pg_tide_sql.statements import statement
+from pg_tide_sql.versions import RELEASE
+
+_SEEN_EVERY_S: Final = 5.0
+_ALIVE_MS: Final = 15_000
+_RETENTION_EVERY_S: Final = 60.0
+
+
+class Log(Protocol):
+    """What this module needs of a logger."""
+
+    def info(self, event: str, /, **values: object) -> object:
+        """Log a fact."""
+
+    def warning(self, event: str, /, **values: object) -> object:
+        """Log something an operator should see."""
+
+
+def _seen(conn: Connection, values: dict[str, object]) -> bool:
+    row = conn.execute(SQL(statement("relay_seen")), values).fetchone()
+    return bool(row and row[0])
+
+
+def _ended(conn: Connection, values: dict[str, object]) -> None:
+    conn.execute(SQL(statement("relay_ended")), values)
+
+
+def _retention(conn: Connection) -> Sequence[tuple[Any, ...]]:
+    return conn.execute(SQL(statement("retention_run"))).fetchall()
+
+
+class Housekeeping:
+    """Periodic jobs on the writing connection."""
+
+    def __init__(self, *, writer: Worker, relay_id: str, token: UUID, log: Log) -> None:
+        """The relay is known by its id; its token tells two processes of one id apart."""
+        self._writer = writer
+        self._log = log
+        self._values: dict[str, object] = {
+            "relay_id": relay_id,
+            "token": token,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "release": RELEASE,
+            "alive_ms": _ALIVE_MS,
+        }
+        self._seen_at = 0.0
+        self._retention_at = 0.0
+        self._is_double = False
+
+    def step(self, now: float) -> None:
+        """Submit what is due."""
+        if now >= self._seen_at:
+            self._seen_at = now + _SEEN_EVERY_S
+            self._writer.submit(partial(_seen, values=self._values), self._on_seen)
+        if now >= self._retention_at:
+            self._retention_at = now + _RETENTION_EVERY_S
+            self._writer.submit(_retention, self._on_retention)
+
+    def _on_seen(self, done: Future[bool]) -> None:
+        error = done.exception()
+        if isinstance(error, psycopg.Error):
+            return
+        is_double = not done.result()
+        if is_double and not self._is_double:
+            self._log.warning(
+                "another living relay goes by the same id; tide.relays shows only one of them",
+                relay_id=self._values["relay_id"],
+            )
+        self._is_double = is_double
+
+    def _on_retention(self, done: Future[Sequence[tuple[Any, ...]]]) -> None:
+        error = done.exception()
+        if isinstance(error, psycopg.Error):
+            self._log.warning("retention failed", cause=str(error).strip(), sqlstate=error.sqlstate)
+            return
+        for outbox, slot, action, reason in done.result():
+            self._log.info("retention", outbox=outbox, slot=slot, action=action, reason=reason)
+        if any(action == "emptied" for _, _, action, _ in done.result()):
+            self._writer.submit(_retention, self._on_retention)
+
+    def sign_off(self) -> None:
+        """Say that this process ends in order; a database that is away is not told."""
+        self._writer.submit(partial(_ended, values=self._values), lambda _done: None)

@@ -1,0 +1,126 @@
+"""The right of this process to drive one pipeline, until a time of its own monotonic clock.
+
+The database's clock decides who may take over; this process counts from the moment before it asked, so that it
+always thinks its lease ends earlier than the database does. Whoever asked never shortens anybody else's lease.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Final, Protocol
+
+import psycopg
+
+from pg_tide_relay import settle
+from pg_tide_relay.cursor import Ownership
+from pg_tide_relay.postgres import Connection, Worker
+from pg_tide_relay.settle import Acquired, Claim, NotAcquired, NotOwnerError
+
+_RETRY_S: Final = 1.0
+"""How often a relay that stands by asks again."""
+
+
+class LeaseHolder(Protocol):
+    """Who is told what became of the lease: the pipeline."""
+
+    def on_acquired(self, acquired: Acquired) -> None:
+        """The cursor is ours, and this is what it says."""
+
+    def on_not_acquired(self, answer: NotAcquired) -> None:
+        """It is somebody else's, or not to be trusted."""
+
+    def on_lost(self, error: Exception) -> None:
+        """The database is away, or the cursor is no longer ours: forget and ask again."""
+
+
+class Lease:
+    """Acquire, renew and release one cursor."""
+
+    def __init__(
+        self, *, writer: Worker, claim: Claim, holder: LeaseHolder, clock: Callable[[], float]
+    ) -> None:
+        """Own nothing yet. ``clock`` is monotonic, in seconds."""
+        self._writer = writer
+        self._claim = claim
+        self._holder = holder
+        self._clock = clock
+        self._asking = False
+        self._ask_at = 0.0
+        self.owned: Ownership | None = None
+        self.deadline = 0.0
+        """Until when this process may hand messages over."""
+
+    def forget(self) -> None:
+        """Read the cursor again, at once if it was ours; the deadline stands."""
+        if self.owned is not None:
+            self.owned = None
+            self._ask_at = 0.0
+
+    def step(self, now: float) -> None:
+        """Ask for the cursor when it is not ours, renew it in time when it is."""
+        if self._asking or now < self._ask_at:
+            return
+        self._asking = True
+        if self.owned is None:
+            self._writer.submit(self._acquire, partial(self._on_answer, now))
+        else:
+            self._writer.submit(
+                partial(settle.renew, owned=self.owned, lease_ms=self._claim.lease_ms),
+                partial(self._on_renewed, now, self.owned),
+            )
+
+    def _acquire(self, conn: Connection) -> tuple[Acquired | NotAcquired, int]:
+        # The connection's number is read on the worker's thread: the main thread might see the next one's.
+        return settle.acquire(conn, self._claim), self._writer.connection
+
+    def _on_answer(self, asked: float, done: Future[tuple[Acquired | NotAcquired, int]]) -> None:
+        self._asking = False
+        self._ask_at = self._clock() + _RETRY_S
+        try:
+            answer, connection = done.result()
+        except psycopg.Error as error:
+            self._holder.on_lost(error)
+            return
+        if isinstance(answer, NotAcquired):
+            self._holder.on_not_acquired(answer)
+            return
+        self._extend(asked)
+        self.owned = Ownership(
+            group_id=self._claim.group_id,
+            token=self._claim.token,
+            epoch=answer.epoch,
+            generation=answer.generation,
+            timeline=answer.timeline,
+            connection=connection,
+        )
+        self._holder.on_acquired(answer)
+
+    def _on_renewed(self, asked: float, owned: Ownership, done: Future[None]) -> None:
+        self._asking = False
+        if self.owned is not owned:
+            return
+        try:
+            done.result()
+        except (psycopg.Error, NotOwnerError) as error:
+            self._holder.on_lost(error)
+            return
+        self._extend(asked)
+
+    def _extend(self, asked: float) -> None:
+        self.deadline = asked + self._claim.lease_ms / 1000
+        self._ask_at = asked + self._claim.lease_ms / 3000
+
+    def release(self, on_done: Callable[[], None]) -> None:
+        """Sign off; everything handed over must have been answered. A database that is away is not waited for."""
+        owned, self.owned = self.owned, None
+        self._ask_at = float("inf")
+        if owned is None:
+            on_done()
+            return
+
+        def answered(done: Future[None]) -> None:
+            if isinstance(error := done.exception(), Exception) and not isinstance(error, psycopg.Error):
+                raise error
+            on_done()
+
+        self._writer.submit(partial(settle.release, owned=owned), answered)

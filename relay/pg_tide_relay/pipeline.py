@@ -1,0 +1,300 @@
+"""One pipeline, driven: fetch, shape, deliver, settle, under a lease.
+
+The sentence that this file implements: *while the cursor is ours, fetch ahead, hand over in order, and settle
+the longest prefix of settled messages; when anything we remember may be wrong, wait for what was handed over,
+forget the rest and read the cursor again.* Nothing here waits: ``step`` does what can be done now.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import psycopg
+
+from pg_tide_relay import settle
+from pg_tide_relay.cursor import Position
+from pg_tide_relay.delivery import Batch, Delivery, DeliveryState
+from pg_tide_relay.error_policy import StateName
+from pg_tide_relay.errors import ErrorClass
+from pg_tide_relay.fetch_ahead import FetchAhead
+from pg_tide_relay.lease import Lease
+from pg_tide_relay.poll import CursorDoubtError, Page
+from pg_tide_relay.postgres import Worker
+from pg_tide_relay.report import PipelineReport, Reporter
+from pg_tide_relay.settle import Acquired, Claim, NotAcquired, NotOwnerError
+
+_SETTLE_EVERY_S: Final = 0.05
+"""At most this often: beside an old snapshot every settle leaves a row version behind."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PipelineSpec:
+    """A pipeline as it is stored."""
+
+    pipeline_id: int
+    name: str
+    version: int
+    enabled: bool
+    config: dict[str, Any]
+    outbox_id: int
+    outbox: str
+    group_id: int
+    consumer_group: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drivers:
+    """What all pipelines of a process share."""
+
+    reader: Worker
+    writer: Worker
+    reporter: Reporter
+    clock: Callable[[], float]
+    token: UUID
+    relay_id: str
+    lease_ms: int
+
+
+class Log(Protocol):
+    """What this module needs of a logger."""
+
+    def info(self, event: str, /, **values: object) -> object:
+        """Log a change of state."""
+
+    def warning(self, event: str, /, **values: object) -> object:
+        """Log something an operator should see."""
+
+
+class Phase(Enum):
+    """Where a pipeline is in its life in this process."""
+
+    STANDING_BY = auto()  # the cursor is somebody else's, or not read yet
+    AWAITING = auto()  # it is ours; what was handed over under an earlier memory is not answered yet
+    RUNNING = auto()
+    LEAVING = auto()  # told to stop: deliver what was handed over, settle, sign off
+    LEFT = auto()
+
+
+class Pipeline:
+    """See the module's text."""
+
+    def __init__(self, *, spec: PipelineSpec, delivery: Delivery, batch_size: int, takeover_ms: int, drivers: Drivers, log: Log) -> None:
+        """Stand by; the first ``step`` asks for the cursor."""
+        self.spec = spec
+        self._drivers = drivers
+        self._delivery = delivery
+        self._log = log
+        self._fetch = FetchAhead(reader=drivers.reader, outbox_id=spec.outbox_id, batch_size=batch_size, sink=self)
+        self._lease = Lease(
+            writer=drivers.writer,
+            claim=Claim(
+                group_id=spec.group_id,
+                token=drivers.token,
+                relay_id=drivers.relay_id,
+                lease_ms=drivers.lease_ms,
+                takeover_ms=takeover_ms,
+            ),
+            holder=self,
+            clock=drivers.clock,
+        )
+        self._phase = Phase.STANDING_BY
+        self._start_at: Position | None = None
+        self._settled: Position | None = None  # what the database says
+        self._to_settle: Position | None = None  # what it may be told
+        self._settling = False
+        self._settle_at = 0.0
+        self._signing_off = False
+
+    # -- what the main loop asks and says -----------------------------------------------------------
+
+    @property
+    def fetch(self) -> FetchAhead:
+        """Where fetching stands; the main loop opens the windows of all pipelines at once."""
+        return self._fetch
+
+    @property
+    def left(self) -> bool:
+        """Whether the pipeline has signed off."""
+        return self._phase is Phase.LEFT
+
+    @property
+    def outstanding(self) -> int:
+        """Messages handed over and not answered yet."""
+        return self._delivery.outstanding
+
+    def step(self, now: float) -> bool:
+        """Do what can be done now; True when there may be more to do at once."""
+        if self._phase is Phase.LEFT:
+            return False
+        self._delivery.poll(0.0)
+        self._take_settled()
+        if self._phase is not Phase.LEAVING or self._lease.owned is not None:
+            self._lease.step(now)
+        self._mind_the_lease(now)
+        self._settle_when_due(now)
+        self._report()
+        if self._phase is Phase.AWAITING and self._delivery.outstanding == 0:
+            self._run()
+        if self._phase is Phase.LEAVING:
+            self._sign_off_when_done()
+            return False
+        return self._phase is Phase.RUNNING and self._delivery.can_accept and self._fetch.fetch()
+
+    def leave(self) -> None:
+        """Stop fetching, deliver and settle what was handed over, sign off."""
+        if self._phase in (Phase.LEAVING, Phase.LEFT):
+            return
+        self._fetch.forget()
+        self._delivery.stop_handing_over()
+        self._phase = Phase.LEAVING
+
+    def abandon(self) -> None:
+        """Leave now, without waiting for answers: what is in flight may still be written."""
+        self._fetch.forget()
+        self._delivery.abandon()
+        self._phase = Phase.LEFT
+
+    def forget(self) -> None:
+        """Something remembered may be wrong: keep the producer, await what it was given, read the cursor again."""
+        self._fetch.forget()
+        self._delivery.forget()
+        self._lease.forget()
+        self._settled = self._to_settle = self._start_at = None
+        if self._phase is not Phase.LEAVING:
+            self._phase = Phase.STANDING_BY
+
+    # -- lease ---------------------------------------------------------------------------------------
+
+    def on_acquired(self, acquired: Acquired) -> None:
+        """The cursor is ours: once nothing handed over earlier is unanswered, go on from what it says."""
+        if self._phase in (Phase.LEAVING, Phase.LEFT):
+            return
+        self._delivery.deadline = self._lease.deadline
+        self._start_at = self._settled = acquired.position()
+        self._phase = Phase.AWAITING
+        self._log.info(
+            "pipeline acquired", epoch=acquired.epoch, generation=acquired.generation, timeline=acquired.timeline
+        )
+
+    def on_not_acquired(self, answer: NotAcquired) -> None:
+        """Stand by, or say why the cursor can't be trusted."""
+        if self._delivery.outstanding:
+            self._delivery.abandon()
+        if answer.doubt is not None:
+            self._refuse(answer.doubt)
+
+    def on_lost(self, error: Exception) -> None:
+        """The database is away, or somebody moved or took the cursor."""
+        if isinstance(error, NotOwnerError):
+            self._log.info("cursor changed under us, reading it again")
+        self.forget()
+
+    def _refuse(self, doubt: str) -> None:
+        cure = f"select tide.group_rebase('{self.spec.consumer_group}', '{self.spec.outbox}');"
+        self._drivers.reporter.report(
+            self.spec,
+            PipelineReport(
+                state="error",
+                error_class=ErrorClass.CONFIGURATION,
+                error_code="TD032",
+                error=f"the cursor of group {self.spec.consumer_group!r} on outbox {self.spec.outbox!r} can't be trusted: {doubt}",
+                cure=f"Repair it; messages may be sent again: {cure}",
+            ),
+        )
+
+    def _mind_the_lease(self, now: float) -> None:
+        if self._lease.owned is None and self._phase is not Phase.STANDING_BY:
+            return
+        self._delivery.deadline = self._lease.deadline
+        if now >= self._lease.deadline and self._delivery.outstanding and self._phase is not Phase.LEFT:
+            # Somebody else may drive this pipeline now: nothing of ours may follow what they send.
+            self._log.warning("lease ran out with messages in flight; they are taken back")
+            self._delivery.abandon()
+            self.forget()
+
+    # -- fetch and deliver ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        assert self._start_at is not None
+        self._delivery.resume()
+        self._fetch.start(self._start_at)
+        self._start_at = None
+        self._phase = Phase.RUNNING
+
+    def on_page(self, page: Page, after: Position, before: Position) -> None:
+        """Hand a page over; an empty one still carries the end of its window."""
+        self._delivery.submit(Batch(rows=page.rows, position=(before, after)))
+
+    def on_fetch_failed(self, error: Exception) -> None:
+        """Forget; a server that can't be read from is said in the state."""
+        if isinstance(error, CursorDoubtError):
+            self._refuse(str(error))
+        self.forget()
+
+    def _take_settled(self) -> None:
+        for batch, up_to in self._delivery.take_settled():
+            before, after = batch.position
+            self._to_settle = after if up_to is None else before.at(up_to)
+
+    # -- settle --------------------------------------------------------------------------------------
+
+    def _settle_when_due(self, now: float) -> None:
+        wanted, owned = self._to_settle, self._lease.owned
+        if wanted is None or owned is None or self._settled is None or wanted == self._settled:
+            return
+        if self._settling or (now < self._settle_at and self._phase is not Phase.LEAVING):
+            return
+        self._settling = True
+        self._settle_at = now + _SETTLE_EVERY_S
+        changed = not wanted.same_window(self._settled) or (self._settled.replaying and not wanted.replaying)
+        self._drivers.writer.submit(
+            partial(settle.settle, owned=owned, position=wanted, window_changed=changed),
+            partial(self._on_settled, wanted, self._lease.owned),
+            connection=owned.connection,
+        )
+
+    def _on_settled(self, position: Position, owned: object, done: Future[None]) -> None:
+        self._settling = False
+        try:
+            done.result()
+        except (psycopg.Error, NotOwnerError) as error:
+            if self._lease.owned is owned:
+                self.on_lost(error)
+            return
+        if self._lease.owned is owned:
+            self._settled = position
+
+    # -- leaving and reporting -----------------------------------------------------------------------
+
+    def _sign_off_when_done(self) -> None:
+        unsettled = self._lease.owned is not None and self._to_settle not in (None, self._settled)
+        if self._signing_off or self._settling or self._delivery.outstanding or unsettled:
+            return
+        self._signing_off = True
+        self._delivery.close()
+        self._lease.release(self._has_left)
+
+    def _has_left(self) -> None:
+        self._phase = Phase.LEFT
+        self._log.info("pipeline released")
+
+    def _report(self) -> None:
+        if self._lease.owned is None or self._phase not in (Phase.RUNNING, Phase.AWAITING):
+            return
+        self._drivers.reporter.report(self.spec, _report_of(self._delivery.state))
+
+
+def _report_of(state: DeliveryState) -> PipelineReport:
+    name = "error" if state.name is StateName.STOPPED else state.name.value
+    return PipelineReport(
+        state=name if name in ("running", "backing_off", "error") else "error",
+        error_class=state.error_class,
+        error_code=state.code,
+        error=state.cause,
+        cure=state.cure,
+        message_id=state.message_id,
+    )

@@ -1,0 +1,84 @@
+"""Writing the state of pipelines where operators look: tide.pipelines. Only changes are written."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import psycopg
+from psycopg.sql import SQL
+
+from pg_tide_relay.errors import ErrorClass
+from pg_tide_relay.postgres import Connection, Worker
+from pg_tide_sql.statements import statement
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PipelineReport:
+    """What a relay says of a pipeline."""
+
+    state: str  # running, backing_off or error
+    error_class: ErrorClass | None = None
+    error_code: str | None = None  # Kafka's name of the error, or an SQLSTATE
+    error: str | None = None
+    cure: str | None = None
+    message_id: int | None = None
+
+
+class Reported(Protocol):
+    """The pipeline a report is about."""
+
+    @property
+    def pipeline_id(self) -> int:
+        """Number of the pipeline."""
+
+    @property
+    def name(self) -> str:
+        """Name of the pipeline."""
+
+    @property
+    def version(self) -> int:
+        """Version of the configuration that runs."""
+
+
+class Reporter:
+    """Writes reports on the writing connection; a report that was lost with a connection is written again."""
+
+    def __init__(self, *, writer: Worker, relay_id: str) -> None:
+        """Reports are signed with the relay's id."""
+        self._writer = writer
+        self._relay_id = relay_id
+        self._last: dict[int, tuple[int, PipelineReport]] = {}
+
+    def report(self, about: Reported, report: PipelineReport) -> None:
+        """Write the report unless it says what the last one said."""
+        if self._last.get(about.pipeline_id) == (about.version, report):
+            return
+        self._last[about.pipeline_id] = (about.version, report)
+        values = {
+            "pipeline_id": about.pipeline_id,
+            "relay_id": self._relay_id,
+            "version": about.version,
+            "state": report.state,
+            "error_class": report.error_class,
+            "error_code": report.error_code,
+            "error": report.error,
+            "cure": report.cure,
+            "message_id": report.message_id,
+        }
+        self._writer.submit(
+            partial(_write, values=values), lambda done: self._forget_if_lost(about.pipeline_id, done.exception())
+        )
+
+    def _forget_if_lost(self, pipeline_id: int, error: BaseException | None) -> None:
+        if isinstance(error, psycopg.Error):
+            self._last.pop(pipeline_id, None)
+        elif error is not None:
+            raise error
+
+    def forget(self, pipeline_id: int) -> None:
+        """The pipeline is no longer ours to speak of."""
+        self._last.pop(pipeline_id, None)
+
+
+def _write(conn: Connection, values: dict[str, object]) -> None:
+    conn.execute(SQL(statement("pipeline_report")), values)

@@ -1,0 +1,247 @@
+"""The relay process: one loop on the main thread that drives all pipelines.
+
+The main thread is the only one that burns CPU: a second one would starve it of the interpreter's lock. Two
+worker threads wait for PostgreSQL on a connection each, one for reading, one for writing; librdkafka has threads
+of its own. Idleness costs per database: one short statement asks for all pipelines at once.
+"""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from queue import Empty, SimpleQueue
+from types import FrameType
+from typing import Final
+from uuid import uuid4
+
+import psycopg
+import structlog
+
+from pg_tide_relay import failpoints
+from pg_tide_relay.build import PipelineBuilder
+from pg_tide_relay.catalogue import Catalogue
+from pg_tide_relay.housekeeping import Housekeeping
+from pg_tide_relay.logs import Changes
+from pg_tide_relay.pipeline import Drivers
+from pg_tide_relay.poll import PollError, WindowsOpened, open_windows
+from pg_tide_relay.postgres import Answer, Worker, read_raw
+from pg_tide_relay.readiness import NotReadyError, check_schema
+from pg_tide_relay.report import Reporter
+from pg_tide_relay.settings import RelaySettings
+from pg_tide_sql.versions import RELEASE
+
+_IN_FLIGHT_WAIT_S: Final = 0.001
+"""Longest sleep while delivery reports are expected: adds at most this to the latency of an acknowledgement."""
+
+_RETRY_S: Final = 1.0
+"""Pause between two tries to reach a database that is away."""
+
+EXIT_OK: Final = 0
+EXIT_FAILURE: Final = 1
+EXIT_CONFIGURATION: Final = 78
+
+
+def run(settings: RelaySettings) -> int:
+    """Run until SIGTERM or SIGINT; the exit code of the process."""
+    failpoints.arm(dict(os.environ))
+    supervisor = Supervisor(settings)
+    previous = {
+        number: signal.signal(number, supervisor.on_signal) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        return supervisor.run()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class Supervisor:
+    """Owns the workers, the pipelines and the loop."""
+
+    def __init__(self, settings: RelaySettings, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing connects before ``run``."""
+        self._settings = settings
+        self._clock = clock
+        self._log = structlog.get_logger("pg_tide_relay").bind(relay_id=settings.relay_id)
+        self._said = Changes(log=self._log)
+        self._inbox: SimpleQueue[Answer] = SimpleQueue()
+        name = f"pg-tide {settings.relay_id}"
+        self._reader = Worker(dsn=settings.dsn, name=f"{name} reads", inbox=self._inbox, prepare=read_raw)
+        self._writer = Worker(dsn=settings.dsn, name=f"{name} writes", inbox=self._inbox)
+        self._token = uuid4()
+        reporter = Reporter(writer=self._writer, relay_id=settings.relay_id)
+        drivers = Drivers(
+            reader=self._reader,
+            writer=self._writer,
+            reporter=reporter,
+            clock=clock,
+            token=self._token,
+            relay_id=settings.relay_id,
+            lease_ms=settings.lease_ms,
+        )
+        builder = PipelineBuilder(drivers=drivers, environ=os.environ, allow_env=settings.allow_env, log=self._log)
+        self._catalogue = Catalogue(
+            writer=self._writer, only=settings.pipelines, build=builder.build, on_answer=self._on_database
+        )
+        self._housekeeping = Housekeeping(
+            writer=self._writer, relay_id=settings.relay_id, token=self._token, log=self._log
+        )
+        self._looking = False
+        self._look_at = 0.0
+        self._signals = 0
+        self._drain_until = float("inf")
+
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """First signal: leave in order. Second: leave now."""
+        del number
+        self._signals += 1
+
+    def run(self) -> int:
+        """The loop."""
+        self._log.info("relay starts", release=RELEASE, host=socket.gethostname(), pid=os.getpid())
+        if (code := self._await_schema()) is not None:
+            return self._end(code)
+        while True:
+            self._answer(self._wait_s())
+            now = self._clock()
+            for pipeline in tuple(self._catalogue.running.values()):
+                while pipeline.step(now):
+                    pass
+            if self._signals:
+                if self._has_drained(now):
+                    return self._end(EXIT_OK if self._signals == 1 else EXIT_FAILURE)
+                continue
+            self._look(now)
+            self._catalogue.step(now)
+            self._housekeeping.step(now)
+
+    # -- waiting -------------------------------------------------------------------------------------
+
+    def _wait_s(self) -> float:
+        if any(pipeline.outstanding for pipeline in self._catalogue.running.values()):
+            return _IN_FLIGHT_WAIT_S
+        return self._settings.poll_interval_ms / 1000
+
+    def _answer(self, timeout_s: float) -> None:
+        """Take in what the workers have answered, waiting at most this long for the first."""
+        try:
+            self._inbox.get(timeout=timeout_s)()
+            while True:
+                self._inbox.get_nowait()()
+        except Empty:
+            return
+
+    # -- looking for messages ------------------------------------------------------------------------
+
+    def _look(self, now: float) -> None:
+        """Open the next windows of all pipelines that stand between two."""
+        if self._looking or now < self._look_at:
+            return
+        wanting = {
+            key: (pipeline, want)
+            for key, pipeline in self._catalogue.running.items()
+            if (want := pipeline.wants_window()) is not None
+        }
+        if not wanting:
+            return
+        seen = {pipeline.fetch.seen for pipeline, _ in wanting.values()}
+        answers = {key: pipeline.asks_window() for key, (pipeline, _) in wanting.items()}
+        self._looking = True
+        self._reader.submit(
+            partial(
+                open_windows,
+                wanted={key: want for key, (_, want) in wanting.items()},
+                seen=seen.pop() if len(seen) == 1 else None,
+            ),
+            partial(self._on_windows, answers),
+        )
+
+    def _on_windows(
+        self, answers: dict[int, Callable[[Future[WindowsOpened], int], None]], done: Future[WindowsOpened]
+    ) -> None:
+        self._looking = False
+        now = self._clock()
+        error = done.exception()
+        if error is not None:
+            self._look_at = now + _RETRY_S
+            self._on_database(error)
+        elif not done.result().first_ids:
+            self._look_at = now + self._settings.poll_interval_ms / 1000
+        for key, answer in answers.items():
+            answer(done, key)
+
+    def _on_database(self, error: BaseException | None) -> None:
+        """Say once that the database is away, and once that it is back."""
+        if error is None:
+            self._said.say("database", "info", "database answers")
+        elif isinstance(error, psycopg.OperationalError | PollError):
+            self._said.say("database", "warning", "database is away", detail={"cause": str(error).strip()})
+        elif isinstance(error, psycopg.Error):
+            self._said.say(
+                "database", "error", "database refuses", sqlstate=error.sqlstate, cause=str(error).strip()
+            )
+        else:
+            raise error
+
+    # -- beginning and end ---------------------------------------------------------------------------
+
+    def _await_schema(self) -> int | None:
+        """Wait for a database that can be worked on; an exit code when it never can."""
+        while not self._signals:
+            answered: list[Future[None]] = []
+            self._writer.submit(check_schema, answered.append)
+            while not answered and not self._signals:
+                self._answer(0.1)
+            if not answered:
+                break
+            error = answered[0].exception()
+            if error is None:
+                self._on_database(None)
+                return None
+            if isinstance(error, NotReadyError) and error.final:
+                self._log.error("relay can't run", cause=str(error), cure=error.cure)
+                return EXIT_CONFIGURATION
+            if isinstance(error, NotReadyError):
+                self._said.say("database", "warning", "database is not ready", cause=str(error), cure=error.cure)
+            else:
+                self._on_database(error)
+            self._pause(_RETRY_S)
+        return EXIT_OK
+
+    def _pause(self, seconds: float) -> None:
+        until = self._clock() + seconds
+        while not self._signals and (left := until - self._clock()) > 0:
+            self._answer(min(left, 0.1))
+
+    def _has_drained(self, now: float) -> bool:
+        """Whether everything that was handed over is settled and signed off, or waited for long enough."""
+        running = self._catalogue.running.values()
+        if self._drain_until == float("inf"):
+            self._drain_until = now + self._settings.drain_timeout_s
+            self._log.info("relay stops", in_flight=sum(pipeline.outstanding for pipeline in running))
+            for pipeline in running:
+                pipeline.leave()
+        if all(pipeline.left for pipeline in running):
+            return True
+        if self._signals > 1 or now >= self._drain_until:
+            self._log.warning(
+                "not everything was acknowledged in time; it will be sent again",
+                in_flight=sum(pipeline.outstanding for pipeline in running),
+            )
+            for pipeline in running:
+                pipeline.abandon()
+            return True
+        return False
+
+    def _end(self, code: int) -> int:
+        if code != EXIT_CONFIGURATION:
+            self._housekeeping.sign_off()
+        ended = [worker.close(timeout_s=2.0) for worker in (self._writer, self._reader)]
+        self._log.info("relay ended", exit_code=code)
+        if not all(ended):
+            # A worker still waits for a server that does not answer; nothing is left to be lost.
+            os._exit(code)
+        return code
