@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.route import compile_key, compile_topic
 from pg_tide_relay.transform import Row, decode_headers, timestamp_ms
-from pg_tide_wire_formats.headers import Header, compile_headers
+from pg_tide_wire_formats.headers import compile_headers
 from pg_tide_wire_formats.native import native_value
 
 
@@ -21,7 +21,7 @@ class Record(NamedTuple):
     topic: str
     key: bytes | None  # None: no key, any partition; b"" is a key
     value: bytes | None  # None: a tombstone
-    headers: list[Header]
+    headers: list[tuple[str, str | bytes | None]]  # bytes as we make them
     timestamp_ms: int
 
 

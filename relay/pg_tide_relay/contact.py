@@ -1,0 +1,89 @@
+"""Is the cluster there, and does it take what it is given? Told from reports, events and silence.
+
+An idle connection that a broker closes looks like a broker that went away; only silence while something is
+waiting for an answer is a trouble.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pg_tide_relay.delivery_state import Status, Trouble
+from pg_tide_relay.error_policy import StateName
+from pg_tide_relay.errors import ErrorClass
+from pg_tide_relay.produce import ProducerEvent
+
+# No broker connected and no acknowledgement: said after this long, not after a whole request_timeout_ms.
+_UNREACHABLE_S = 2.0
+
+
+class Contact:
+    """Keeps a delivery's state true to what is heard of the cluster."""
+
+    def __init__(self, status: Status, clock: Callable[[], float], request_timeout_s: float) -> None:
+        self._status = status
+        self._clock = clock
+        self._request_timeout_s = request_timeout_s
+        self._until_acknowledged = False
+        self.begin()
+
+    def begin(self) -> None:
+        """A new producer: nothing is known."""
+        self._reported = 0
+        self._quiet_since = self._clock()
+        self._brokers_down = False
+        self._connection: ProducerEvent | None = None  # the last thing heard about connections
+
+    def hear(self, event: ProducerEvent) -> None:
+        """Something that no report tells, and that does not end the producer."""
+        if event.error_class is ErrorClass.CREDENTIALS:
+            self._status.trouble(Trouble(error_class=event.error_class, code=event.code, cause=event.cause))
+        elif event.code == "_ALL_BROKERS_DOWN":
+            self._brokers_down = True
+        else:
+            self._connection = event
+
+    def notice(self, handed_over: int, outstanding: int) -> bool:
+        """Compare with the last look; tell whether reports have come."""
+        now = self._clock()
+        reported = handed_over - outstanding
+        progress = reported > self._reported
+        if progress:
+            self._reported = reported
+            self._brokers_down = False
+        if progress or outstanding == 0:
+            self._quiet_since = now
+        patience_s = _UNREACHABLE_S if self._brokers_down else self._request_timeout_s
+        if now - self._quiet_since > min(patience_s, self._request_timeout_s):
+            self.away(Trouble(error_class=ErrorClass.CLUSTER_AWAY, cause="no broker acknowledges anything"))
+        return progress
+
+    def acknowledged(self) -> None:
+        """Messages were delivered."""
+        self._until_acknowledged = False
+        self._status.running()
+
+    def answered(self) -> None:
+        """A question about a topic was answered well; says nothing about the right to write."""
+        if not self._until_acknowledged:
+            self._status.running()
+
+    def refused(self, trouble: Trouble) -> None:
+        """Messages were refused; only a delivered one proves that this is over."""
+        self._until_acknowledged = True
+        self._status.trouble(trouble)
+
+    def unanswered(self, trouble: Trouble) -> None:
+        """A question about a topic was answered with a trouble, or not at all."""
+        if trouble.error_class is ErrorClass.CLUSTER_AWAY:
+            self.away(trouble)
+        else:
+            self._status.trouble(trouble)
+
+    def away(self, trouble: Trouble) -> None:
+        """Nobody answers: with the best cause known, and never in place of a more particular trouble."""
+        known = self._status.state
+        if known.name is StateName.RUNNING:
+            heard = self._connection
+            if heard is not None:
+                trouble = replace(trouble, code=heard.code, cause=heard.cause)
+            self._status.trouble(trouble)

@@ -1,0 +1,415 @@
+"""Delivers the batches of one pipeline to Kafka: at least once, in order per key, never past a message.
+
+The producer may keep many requests in flight because the first refused batch is fatal to it (gapless
+guarantee): nothing handed over behind is written before it. Then the producer is emptied and closed, a new
+one built, and everything without an outcome handed over again from the first such message, the suspects alone
+and awaited. Where that guard does not exist (acks 0 and 1) one batch is on its way at a time.
+
+An absent cluster is no reason for any of this: the same producer waits and sends everything once.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from pg_tide_relay import failpoints
+from pg_tide_relay.backoff import Backoff
+from pg_tide_relay.config.models import PipelineConfig
+from pg_tide_relay.config.templates import placeholders
+from pg_tide_relay.contact import Contact
+from pg_tide_relay.delivery_state import DeliveryState, Log, Status, Trouble
+from pg_tide_relay.encode import Shape
+from pg_tide_relay.errors import ErrorClass, MessageError
+from pg_tide_relay.hand_over import HandOver
+from pg_tide_relay.kafka_config import BATCH_BYTES, BATCH_BYTES_MIN, is_guarded, producer_properties
+from pg_tide_relay.produce import ProducerEvent, RecordProducer
+from pg_tide_relay.recovery import Failure, Judgement, judge, mark_suspects
+from pg_tide_relay.topics import TopicChecks
+from pg_tide_relay.window import Batch, Settled, Window
+
+# While requests are being answered, what comes back to be retried has to be taken back too.
+_EMPTYING_STEP_S = 0.02
+_TOPIC_STEP_S = 0.005
+_PURGE_S = 1.0
+_DRAIN_STEP_S = 0.05
+
+ProducerFactory = Callable[[Mapping[str, Any], Log], RecordProducer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryLimits:
+    """What one pipeline may keep in memory, and how patient it is."""
+
+    batches: int = 8  # in flight; more gain nothing, measured with a broker 20 ms away
+    bytes: int = 16 * 1024 * 1024  # of rows in flight; the last batch may go beyond
+    close_s: float = 5.0  # the end of a producer, connections and threads
+
+
+class _Phase(Enum):
+    DELIVERING = auto()
+    EMPTYING = auto()  # the producer is past use; its requests are being answered
+    CLOSING = auto()  # the worker closes its connections
+    PAUSING = auto()  # until the next attempt
+
+
+class Delivery:
+    """The window of batches in flight of one pipeline. For one thread, which it never blocks for long."""
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        pipeline: str,
+        shape: Shape,
+        *,
+        log: Log,
+        limits: DeliveryLimits | None = None,
+        producer_factory: ProducerFactory = RecordProducer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing connects before the first batch is submitted."""
+        self._config = config
+        self._pipeline = pipeline
+        self._shape = shape
+        self._log = log
+        self._limits = limits or DeliveryLimits()
+        self._factory = producer_factory
+        self._clock = clock
+        self._topic_is_template = bool(placeholders(config.topic) - {"stream_table"})
+        self._status = Status(log)
+        self._window = Window()
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"delivery-{pipeline}")
+        self._topics = TopicChecks(self._worker, clock, may_be_created=config.topics.policy == "broker")
+        self._contact = Contact(self._status, clock, config.request_timeout_ms / 1000)
+        self._failures: list[Failure] = []  # reports of this producer that name an error
+        self._fatal_events: list[ProducerEvent] = []
+        self._backoff = Backoff()
+        self._replaced = False  # a fatal producer was replaced and nothing was acknowledged since
+        self._guarded = is_guarded(config)
+        self._batch_bytes = BATCH_BYTES
+        self._phase = _Phase.DELIVERING
+        self._phase_until = 0.0
+        self._producer: RecordProducer | None = None
+        self._hand_over: HandOver | None = None
+        self._closed: Future[None] | None = None
+        self._bad: MessageError | None = None
+        self._held = False
+        self._forgetting = False
+        self._discarding = False  # this producer's last reports decide nothing
+        self.deadline: float | None = None
+        """The lease's end by ``clock``; from then on nothing is handed over. None: no limit."""
+
+    @property
+    def state(self) -> DeliveryState:
+        """What this delivery is doing, and why."""
+        return self._status.state
+
+    @property
+    def can_accept(self) -> bool:
+        """Whether ``submit`` may be called."""
+        return (
+            not self._status.is_last
+            and not self._forgetting
+            and len(self._window) < self._limits.batches
+            and self._window.size_bytes < self._limits.bytes
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether every message submitted has an outcome and nothing is on its way."""
+        return self._window.is_settled and self.outstanding == 0
+
+    @property
+    def outstanding(self) -> int:
+        """Messages handed over without a report."""
+        return 0 if self._producer is None else self._producer.outstanding()
+
+    @property
+    def batches_in_flight(self) -> int:
+        """Batches that ``take_settled`` has not returned as complete."""
+        return len(self._window)
+
+    def submit(self, batch: Batch) -> None:
+        """Take the next batch, ids above all before; hands over at once what can be."""
+        self._window.append(batch)
+        self._advance()
+
+    def poll(self, timeout_s: float) -> None:
+        """Serve reports, go on with whatever is under way, hand over more.
+
+        Waits at most this long, and not at all when there is nothing to wait for.
+        """
+        if not self._status.is_last:
+            self._wait(timeout_s)
+            self._advance()
+
+    def take_settled(self) -> list[Settled]:
+        """Complete batches from the oldest, then how far the first unfinished one is, if it moved."""
+        return self._window.take_settled()
+
+    def forget(self) -> None:
+        """Drop all batches: what they were read with can't be trusted any more.
+
+        The producer is kept, and what it was given is awaited before ``can_accept`` is true again: it may
+        arrive and be sent once more, but never behind a newer record of its key.
+        """
+        self._bad = None
+        self._window.clear()
+        self._topics.cancel()
+        self._forgetting = True
+        if self._hand_over is not None:
+            self._hand_over.alone = self._hand_over.bad = None
+
+    def stop_handing_over(self) -> None:
+        """Hand over nothing more; what is on its way is awaited by further polls."""
+        self._held = True
+
+    def resume(self) -> None:
+        """Hand over again, from the first message without an outcome."""
+        self._held = False
+
+    def drain(self, timeout_s: float) -> bool:
+        """Poll until all that may be handed over is settled; tell whether that was reached in time."""
+        until = self._clock() + timeout_s
+        while not self._is_drained() and not self._status.is_last and self._clock() < until:
+            self.poll(min(_DRAIN_STEP_S, max(0.0, until - self._clock())))
+        return self._is_drained()
+
+    def abandon(self) -> None:
+        """The lease is lost: take back what was handed over and close the connections before going on.
+
+        What is still in the network may be written all the same. Hands over nothing until ``resume``.
+        """
+        self.stop_handing_over()
+        self._discard_producer()
+
+    def close(self) -> None:
+        """End this delivery; what has no outcome by now is sent again by the next one."""
+        self.abandon()
+        self._worker.shutdown(wait=False)
+        self._status.ended()
+
+    # -- one step ------------------------------------------------------------------------------------
+
+    def _wait(self, timeout_s: float) -> None:
+        producer = self._producer
+        if self._closed is not None:
+            wait([self._closed], timeout_s)
+        elif producer is None:
+            if self._phase is _Phase.PAUSING:
+                time.sleep(min(timeout_s, max(0.0, self._phase_until - self._clock())))
+        elif self._phase is _Phase.EMPTYING:
+            producer.poll(min(timeout_s, _EMPTYING_STEP_S))
+        elif producer.outstanding() > 0:
+            # The answer about a topic can't interrupt this wait.
+            producer.poll(min(timeout_s, _TOPIC_STEP_S) if self._topics.waiting else timeout_s)
+        else:
+            if self._topics.waiting:
+                self._topics.wait(timeout_s)
+            producer.poll(0)
+
+    def _advance(self) -> None:
+        match self._phase:
+            case _Phase.DELIVERING:
+                self._deliver()
+            case _Phase.EMPTYING:
+                self._empty()
+            case _Phase.CLOSING:
+                self._after_close()
+            case _Phase.PAUSING:
+                if self._clock() >= self._phase_until:
+                    self._phase = _Phase.DELIVERING
+                    self._deliver()
+        if self._forgetting and self._phase is _Phase.DELIVERING and self.outstanding == 0:
+            self._forgetting = False
+
+    def _deliver(self) -> None:
+        if self._producer is None or self._hand_over is None:
+            if self._is_open() and next(self._window.to_hand_over(), None) and self._build():
+                self._deliver()
+            return
+        self._take_events(self._producer)
+        if self._failures or self._producer.fatal:
+            self._give_up(self._producer)
+            return
+        if self._contact.notice(self._hand_over.count, self._producer.outstanding()):
+            failpoints.hit("on_acknowledgement")
+            self._backoff.reset()
+            self._replaced = False
+            if not self._topics.waiting:
+                self._contact.acknowledged()
+        if self._hand_over.bad is not None and self._producer.outstanding() == 0:
+            self._give_up(self._producer, self._hand_over.bad)
+            return
+        self._check_topic(self._producer)
+        self._hand_over.run()
+
+    def _is_open(self) -> bool:
+        return not self._held and (self.deadline is None or self._clock() < self.deadline)
+
+    def _is_drained(self) -> bool:
+        return self.outstanding == 0 if self._held else self.idle
+
+    def _build(self) -> bool:
+        properties = producer_properties(self._config, self._pipeline, guarded=self._guarded)
+        properties["batch.size"] = self._batch_bytes
+        try:
+            self._producer = self._factory(properties, self._log)
+        except KafkaException as refused:
+            error = refused.args[0]
+            self._contact.refused(
+                Trouble(error_class=ErrorClass.CONFIGURATION, code=error.name(), cause=error.str())
+            )
+            self._pause(self._backoff.next_s())
+            return False
+        self._hand_over = HandOver(
+            producer=self._producer,
+            window=self._window,
+            topics=self._topics,
+            shape=self._shape,
+            failures=self._failures,
+            pipelined=self._guarded,
+            is_open=self._is_open,
+        )
+        self._contact.begin()
+        return True
+
+    def _take_events(self, producer: RecordProducer) -> None:
+        for event in producer.take_events():
+            if event.fatal:
+                self._fatal_events.append(event)
+            else:
+                self._contact.hear(event)
+
+    def _check_topic(self, producer: RecordProducer) -> None:
+        waiting = self._topics.waiting
+        trouble = self._topics.step(producer)
+        if trouble is not None:
+            self._contact.unanswered(trouble)
+        elif waiting and not self._topics.waiting:
+            self._contact.answered()
+
+    # -- from one producer to the next ---------------------------------------------------------------
+
+    def _give_up(self, producer: RecordProducer, bad: MessageError | None = None) -> None:
+        """This producer is past use, or ``bad`` stops the pipeline: let its requests be answered first."""
+        self._bad = bad
+        self._topics.cancel()
+        self._phase = _Phase.EMPTYING
+        self._phase_until = self._clock() + self._config.request_timeout_ms / 1000
+        producer.purge_queue()
+
+    def _empty(self) -> None:
+        producer = self._producer
+        assert producer is not None
+        self._take_events(producer)
+        if producer.outstanding() == 0:
+            self._phase = _Phase.CLOSING
+            # The worker may still be asking this producer about a topic.
+            self._closed = self._worker.submit(producer.close)
+        elif self._clock() >= self._phase_until:
+            producer.purge()
+        else:
+            producer.purge_queue()
+
+    def _after_close(self) -> None:
+        if self._closed is None or self._hand_over is None or not self._closed.done():
+            return
+        self._closed.result()
+        alone, bad = self._hand_over.alone, self._bad
+        failures, events = self._failures[:], self._fatal_events[:]
+        if self._discarding:
+            failures, events, bad = [], [], None
+        self._closed = self._producer = self._hand_over = self._bad = None
+        self._discarding = False
+        self._failures.clear()
+        self._fatal_events.clear()
+        if failures or events:
+            judgement = judge(failures, events, alone, topic_is_template=self._topic_is_template)
+            self._start_again(judgement, failures)
+        elif bad is not None:
+            self._stop(bad)
+        else:
+            self._window.restart(repeat_delivered=not self._guarded)
+            self._phase = _Phase.DELIVERING
+
+    def _stop(self, bad: MessageError) -> None:
+        self._contact.refused(
+            Trouble(
+                error_class=bad.error_class,
+                cause=bad.cause,
+                code=bad.code,
+                topic=bad.topic,
+                message_id=bad.message_id,
+            )
+        )
+        self._worker.shutdown(wait=False)
+
+    def _start_again(self, judgement: Judgement, failures: list[Failure]) -> None:
+        """Decide how to go on from what the reports of the old producer say."""
+        trouble = judgement.trouble
+        if judgement.is_final or trouble.error_class is ErrorClass.FENCED:
+            self._contact.refused(trouble)
+            self._worker.shutdown(wait=False)
+            return
+        pause_s = 0.0
+        suspects = mark_suspects(failures, topic_is_template=self._topic_is_template)
+        if trouble.error_class is ErrorClass.MESSAGE:
+            if judgement.too_large and suspects > 1:
+                self._batch_bytes = max(BATCH_BYTES_MIN, self._batch_bytes // 2)
+        elif self._may_do_without_idempotence(trouble):
+            self._guarded = False
+        else:
+            self._guarded = is_guarded(self._config)
+            pause_s = self._pause_after(trouble)
+        self._log.warning(
+            "delivery_resumes",
+            error_class=str(trouble.error_class),
+            error_code=trouble.code,
+            cause=trouble.cause,
+            topic=trouble.topic,
+            suspects=suspects,
+            pipelined=self._guarded,
+            pause_s=pause_s,
+        )
+        self._window.restart(repeat_delivered=not self._guarded)
+        self._pause(pause_s)
+
+    def _pause_after(self, trouble: Trouble) -> float:
+        """The pause before the next producer; the first fatal error of an otherwise good one costs none."""
+        if trouble.topic is not None and trouble.error_class is ErrorClass.DESTINATION:
+            self._topics.forget(trouble.topic)
+        if trouble.error_class in (ErrorClass.FATAL_PRODUCER, ErrorClass.RESEND) and not self._replaced:
+            self._replaced = True
+            return 0.0
+        self._contact.refused(trouble)
+        return self._backoff.next_s()
+
+    def _may_do_without_idempotence(self, trouble: Trouble) -> bool:
+        return (
+            trouble.code == "CLUSTER_AUTHORIZATION_FAILED" and self._guarded and not self._config.idempotent
+        )
+
+    def _pause(self, pause_s: float) -> None:
+        self._phase = _Phase.PAUSING
+        self._phase_until = self._clock() + pause_s
+
+    def _discard_producer(self) -> None:
+        """Take back what can be taken back, close the connections, wait for that a little."""
+        producer = self._producer
+        if producer is None:
+            return
+        self._discarding = True
+        if self._closed is None:
+            producer.purge()
+            until = self._clock() + _PURGE_S
+            while producer.outstanding() > 0 and self._clock() < until:
+                producer.poll(_EMPTYING_STEP_S)
+            self._phase = _Phase.CLOSING
+            self._closed = self._worker.submit(producer.close)
+        wait([self._closed], self._limits.close_s)
+        self._after_close()

@@ -1,0 +1,120 @@
+"""The state of one pipeline's delivery, as operators see it, and the one log line per change of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pg_tide_relay.error_policy import StateName, cure_for, state_for
+from pg_tide_relay.errors import ErrorClass
+
+
+class Log(Protocol):
+    """What delivery needs of a logger: an event and facts about it."""
+
+    def debug(self, event: str, /, **fields: object) -> object:
+        """Say what only a developer wants to know."""
+
+    def info(self, event: str, /, **fields: object) -> object:
+        """Say what changed."""
+
+    def warning(self, event: str, /, **fields: object) -> object:
+        """Say what somebody should look at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """Why delivery does not go on as it should."""
+
+    error_class: ErrorClass
+    cause: str  # in words, as the client or the broker gave it
+    code: str | None = None  # Kafka's name of the error
+    topic: str | None = None
+    message_id: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryState:
+    """What a pipeline's delivery is doing, and why."""
+
+    name: StateName
+    since: datetime  # UTC; when it came about
+    error_class: ErrorClass | None = None
+    code: str | None = None  # Kafka's name of the error
+    cause: str | None = None  # in words
+    cure: str | None = None  # what the operator can do, one sentence
+    topic: str | None = None
+    message_id: int | None = None
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Status:
+    """Keeps the state and says each change once.
+
+    The same trouble with another wording is no change: a broker's text names connections and times. STOPPED
+    and ENDED are last: nothing leads out of them.
+    """
+
+    def __init__(self, log: Log, now: Callable[[], datetime] = _utc_now) -> None:
+        self._log = log
+        self._now = now
+        self._state = DeliveryState(name=StateName.RUNNING, since=now())
+
+    @property
+    def state(self) -> DeliveryState:
+        """The state now."""
+        return self._state
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing leads out of this state."""
+        return self._state.name in (StateName.STOPPED, StateName.ENDED)
+
+    def running(self) -> None:
+        """All is well again."""
+        if self._state.name is not StateName.RUNNING and not self.is_last:
+            self._change(DeliveryState(name=StateName.RUNNING, since=self._now()))
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Something stands in the way."""
+        self._set(state_for(trouble.error_class), trouble)
+
+    def ended(self, trouble: Trouble | None = None) -> None:
+        """Nothing more is handed over."""
+        self._set(StateName.ENDED, trouble)
+
+    def _set(self, name: StateName, trouble: Trouble | None) -> None:
+        before = self._state
+        state = DeliveryState(name=name, since=self._now())
+        if trouble is not None:
+            state = replace(
+                state,
+                error_class=trouble.error_class,
+                code=trouble.code,
+                cause=trouble.cause,
+                cure=cure_for(trouble.error_class, trouble.code),
+                topic=trouble.topic,
+                message_id=trouble.message_id,
+            )
+        if not self.is_last and replace(state, since=before.since, cause=before.cause) != before:
+            self._change(state)
+
+    def _change(self, state: DeliveryState) -> None:
+        seconds = round((state.since - self._state.since).total_seconds(), 1)
+        self._state = state
+        if state.error_class is None:
+            self._log.info("delivery_state", state=str(state.name), after_s=seconds)
+            return
+        self._log.warning(
+            "delivery_state",
+            state=str(state.name),
+            error_class=str(state.error_class),
+            error_code=state.code,
+            cause=state.cause,
+            cure=state.cure,
+            topic=state.topic,
+            message_id=state.message_id,
+        )
