@@ -20,4 +20,5 @@ java                 finds a Java runtime
 kafka_nodes          Kafka nodes as processes
 kafka_external       a Kafka that others started, and one in Docker
 kafka                starts Kafka with one node or three
+hand_work            the servers of `make up` and `make down`
 """

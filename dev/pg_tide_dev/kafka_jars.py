@@ -6,10 +6,13 @@ came from.
 """
 
 import hashlib
+import os
 import shutil
+import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from pg_tide_dev.places import cache_folder, publish, reachable_copy
 
 KAFKA_VERSION = "4.3.1"
 SUMS_FILE = Path(__file__).with_name("kafka_jars.sha256")
+BUNDLE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 DOWNLOADS_AT_ONCE = 4
 DOWNLOAD_TIMEOUT_SECONDS = 60
 
@@ -71,7 +75,11 @@ def download(jars: tuple[Jar, ...], folder: Path, progress: Progress) -> None:
     total = sum(jar.size for jar in jars)
     progress(f"Kafka {KAFKA_VERSION}: downloading {len(jars)} jars, {megabytes(total)}, into {folder.parent}")
     done, told = 0, 0
-    with tempfile.TemporaryDirectory(dir=folder) as scratch, ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
+    with (
+        system_certificates(),
+        tempfile.TemporaryDirectory(dir=folder) as scratch,
+        ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool,
+    ):
         waiting = {pool.submit(fetch, jar, Path(scratch)): jar for jar in jars}
         try:
             for finished in as_completed(waiting):
@@ -85,6 +93,23 @@ def download(jars: tuple[Jar, ...], folder: Path, progress: Progress) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     progress(f"Kafka {KAFKA_VERSION}: the sums of all {len(jars)} jars are right")
+
+
+@contextmanager
+def system_certificates() -> Iterator[None]:
+    """Let downloads trust what this system trusts, a company's own certificate authority included.
+
+    The HTTP library brings authorities of its own unless the environment says otherwise.
+    """
+    paths = ssl.get_default_verify_paths()
+    if any(os.environ.get(name) for name in BUNDLE_VARIABLES) or not (paths.cafile or paths.capath):
+        yield
+        return
+    os.environ[BUNDLE_VARIABLES[0]] = paths.cafile or paths.capath or ""
+    try:
+        yield
+    finally:
+        del os.environ[BUNDLE_VARIABLES[0]]
 
 
 def fetch(jar: Jar, repository: Path) -> Path:
