@@ -23,6 +23,9 @@ class PageSink(Protocol):
     def on_page(self, page: Page, after: Position, before: Position) -> None:
         """Take a page; ``after`` is the position once all of it is settled."""
 
+    def on_window(self, opened: WindowsOpened) -> bool:
+        """Whether an opened window counts."""
+
     def on_fetch_failed(self, error: Exception) -> None:
         """The database is away, or can't be read from."""
 
@@ -61,15 +64,22 @@ class FetchAhead:
             return None
         return WindowWanted(outbox_id=self._outbox_id, prev=at.prev)
 
-    def asks_window(self) -> Callable[[WindowsOpened, int], None]:
-        """The question goes out; returns what to call with the answer and the pipeline's id."""
+    def asks_window(self, pipeline_id: int) -> Callable[[Future[WindowsOpened]], None]:
+        """The question goes out; returns what takes the answer."""
         self._asked = True
-        return partial(self._on_windows, self._memory)
+        return partial(self._on_windows, self._memory, pipeline_id)
 
-    def _on_windows(self, memory: int, opened: WindowsOpened, pipeline_id: int) -> None:
+    def _on_windows(self, memory: int, pipeline_id: int, done: Future[WindowsOpened]) -> None:
         if memory != self._memory or self._position is None:
             return
         self._asked = False
+        try:
+            opened = done.result()
+        except (psycopg.Error, PollError) as error:
+            self._sink.on_fetch_failed(error)
+            return
+        if opened.timeline is not None and not self._sink.on_window(opened):
+            return
         first_id = opened.first_ids.get(pipeline_id)
         if first_id is None:
             # An empty window is thrown away: prev in memory never runs ahead of the database's.

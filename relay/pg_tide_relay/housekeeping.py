@@ -5,12 +5,13 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 from psycopg.sql import SQL
 
+from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.postgres import Connection, Worker
 from pg_tide_sql.statements import statement
 from pg_tide_sql.versions import RELEASE
@@ -18,16 +19,6 @@ from pg_tide_sql.versions import RELEASE
 _SEEN_EVERY_S: Final = 5.0
 _ALIVE_MS: Final = 15_000
 _RETENTION_EVERY_S: Final = 60.0
-
-
-class Log(Protocol):
-    """What this module needs of a logger."""
-
-    def info(self, event: str, /, **values: object) -> object:
-        """Log a fact."""
-
-    def warning(self, event: str, /, **values: object) -> object:
-        """Log something an operator should see."""
 
 
 def _seen(conn: Connection, values: dict[str, object]) -> bool:

@@ -10,22 +10,24 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, cast
 from uuid import UUID
 
 import psycopg
 
 from pg_tide_relay import settle
 from pg_tide_relay.cursor import Position
-from pg_tide_relay.delivery import Batch, Delivery, DeliveryState
+from pg_tide_relay.delivery import Delivery
+from pg_tide_relay.delivery_state import DeliveryState, Log
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.fetch_ahead import FetchAhead
 from pg_tide_relay.lease import Lease
-from pg_tide_relay.poll import CursorDoubtError, Page
+from pg_tide_relay.poll import CursorDoubtError, Page, WindowsOpened, WindowWanted
 from pg_tide_relay.postgres import Worker
 from pg_tide_relay.report import PipelineReport, Reporter
 from pg_tide_relay.settle import Acquired, Claim, NotAcquired, NotOwnerError
+from pg_tide_relay.window import Batch
 
 _SETTLE_EVERY_S: Final = 0.05
 """At most this often: beside an old snapshot every settle leaves a row version behind."""
@@ -59,14 +61,13 @@ class Drivers:
     lease_ms: int
 
 
-class Log(Protocol):
-    """What this module needs of a logger."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """What is made of a pipeline's configuration."""
 
-    def info(self, event: str, /, **values: object) -> object:
-        """Log a change of state."""
-
-    def warning(self, event: str, /, **values: object) -> object:
-        """Log something an operator should see."""
+    new_delivery: Callable[[], Delivery]
+    batch_size: int
+    request_timeout_ms: int  # how long its last requests may take
 
 
 class Phase(Enum):
@@ -82,13 +83,16 @@ class Phase(Enum):
 class Pipeline:
     """See the module's text."""
 
-    def __init__(self, *, spec: PipelineSpec, delivery: Delivery, batch_size: int, takeover_ms: int, drivers: Drivers, log: Log) -> None:
+    def __init__(self, *, spec: PipelineSpec, recipe: Recipe, drivers: Drivers, log: Log) -> None:
         """Stand by; the first ``step`` asks for the cursor."""
         self.spec = spec
+        self._recipe = recipe
         self._drivers = drivers
-        self._delivery = delivery
         self._log = log
-        self._fetch = FetchAhead(reader=drivers.reader, outbox_id=spec.outbox_id, batch_size=batch_size, sink=self)
+        self._delivery = recipe.new_delivery()
+        self._fetch = FetchAhead(
+            reader=drivers.reader, outbox_id=spec.outbox_id, batch_size=recipe.batch_size, sink=self
+        )
         self._lease = Lease(
             writer=drivers.writer,
             claim=Claim(
@@ -96,7 +100,7 @@ class Pipeline:
                 token=drivers.token,
                 relay_id=drivers.relay_id,
                 lease_ms=drivers.lease_ms,
-                takeover_ms=takeover_ms,
+                takeover_ms=recipe.request_timeout_ms,
             ),
             holder=self,
             clock=drivers.clock,
@@ -107,14 +111,23 @@ class Pipeline:
         self._to_settle: Position | None = None  # what it may be told
         self._settling = False
         self._settle_at = 0.0
+        self._leave_until = 0.0
         self._signing_off = False
 
     # -- what the main loop asks and says -----------------------------------------------------------
 
+    def wants_window(self) -> WindowWanted | None:
+        """What to ask for when the pipeline stands between two windows; the main loop asks for all at once."""
+        return self._fetch.wants_window()
+
     @property
-    def fetch(self) -> FetchAhead:
-        """Where fetching stands; the main loop opens the windows of all pipelines at once."""
-        return self._fetch
+    def seen(self) -> str | None:
+        """The snapshot at which the last look found nothing."""
+        return self._fetch.seen
+
+    def asks_window(self) -> Callable[[Future[WindowsOpened]], None]:
+        """The question goes out; returns what takes the answer."""
+        return self._fetch.asks_window(self.spec.pipeline_id)
 
     @property
     def left(self) -> bool:
@@ -132,28 +145,30 @@ class Pipeline:
             return False
         self._delivery.poll(0.0)
         self._take_settled()
-        if self._phase is not Phase.LEAVING or self._lease.owned is not None:
-            self._lease.step(now)
+        self._lease.step(now)
         self._mind_the_lease(now)
         self._settle_when_due(now)
         self._report()
-        if self._phase is Phase.AWAITING and self._delivery.outstanding == 0:
-            self._run()
         if self._phase is Phase.LEAVING:
-            self._sign_off_when_done()
+            self._sign_off_when_done(now)
             return False
+        if self._phase is Phase.AWAITING and self._delivery.can_accept:
+            self._run()
         return self._phase is Phase.RUNNING and self._delivery.can_accept and self._fetch.fetch()
 
     def leave(self) -> None:
-        """Stop fetching, deliver and settle what was handed over, sign off."""
+        """Stop fetching, await and settle what was handed over, sign off."""
         if self._phase in (Phase.LEAVING, Phase.LEFT):
             return
         self._fetch.forget()
         self._delivery.stop_handing_over()
+        self._leave_until = self._drivers.clock() + self._recipe.request_timeout_ms / 1000
         self._phase = Phase.LEAVING
 
     def abandon(self) -> None:
         """Leave now, without waiting for answers: what is in flight may still be written."""
+        if self._phase is Phase.LEFT:
+            return
         self._fetch.forget()
         self._delivery.abandon()
         self._phase = Phase.LEFT
@@ -163,6 +178,7 @@ class Pipeline:
         self._fetch.forget()
         self._delivery.forget()
         self._lease.forget()
+        self._drivers.reporter.forget(self.spec.pipeline_id)
         self._settled = self._to_settle = self._start_at = None
         if self._phase is not Phase.LEAVING:
             self._phase = Phase.STANDING_BY
@@ -173,11 +189,16 @@ class Pipeline:
         """The cursor is ours: once nothing handed over earlier is unanswered, go on from what it says."""
         if self._phase in (Phase.LEAVING, Phase.LEFT):
             return
+        if self._delivery.state.name in (StateName.STOPPED, StateName.ENDED):
+            self._delivery = self._recipe.new_delivery()
         self._delivery.deadline = self._lease.deadline
         self._start_at = self._settled = acquired.position()
         self._phase = Phase.AWAITING
         self._log.info(
-            "pipeline acquired", epoch=acquired.epoch, generation=acquired.generation, timeline=acquired.timeline
+            "pipeline_acquired",
+            epoch=acquired.epoch,
+            generation=acquired.generation,
+            timeline=acquired.timeline,
         )
 
     def on_not_acquired(self, answer: NotAcquired) -> None:
@@ -194,25 +215,24 @@ class Pipeline:
         self.forget()
 
     def _refuse(self, doubt: str) -> None:
-        cure = f"select tide.group_rebase('{self.spec.consumer_group}', '{self.spec.outbox}');"
+        group, outbox = self.spec.consumer_group, self.spec.outbox
         self._drivers.reporter.report(
             self.spec,
             PipelineReport(
                 state="error",
                 error_class=ErrorClass.CONFIGURATION,
                 error_code="TD032",
-                error=f"the cursor of group {self.spec.consumer_group!r} on outbox {self.spec.outbox!r} can't be trusted: {doubt}",
-                cure=f"Repair it; messages may be sent again: {cure}",
+                error=f"the cursor of group {group!r} on outbox {outbox!r} can't be trusted: {doubt}",
+                cure=f"Repair it; messages may be sent again: select tide.group_rebase('{group}', '{outbox}');",
             ),
         )
 
     def _mind_the_lease(self, now: float) -> None:
-        if self._lease.owned is None and self._phase is not Phase.STANDING_BY:
-            return
-        self._delivery.deadline = self._lease.deadline
-        if now >= self._lease.deadline and self._delivery.outstanding and self._phase is not Phase.LEFT:
+        if self._lease.deadline:
+            self._delivery.deadline = self._lease.deadline
+        if now >= self._lease.deadline and self._delivery.outstanding:
             # Somebody else may drive this pipeline now: nothing of ours may follow what they send.
-            self._log.warning("lease ran out with messages in flight; they are taken back")
+            self._log.warning("lease_ran_out", in_flight=self._delivery.outstanding)
             self._delivery.abandon()
             self.forget()
 
@@ -229,6 +249,21 @@ class Pipeline:
         """Hand a page over; an empty one still carries the end of its window."""
         self._delivery.submit(Batch(rows=page.rows, position=(before, after)))
 
+    def on_window(self, opened: WindowsOpened) -> bool:
+        """Whether the window counts: it was opened on the timeline that the cursor was read on."""
+        owned = self._lease.owned
+        if owned is None or opened.timeline == owned.timeline:
+            return owned is not None
+        self._log.warning(
+            "timeline_changed",
+            before=owned.timeline,
+            now=opened.timeline,
+            cause="another server was promoted; if it was behind, messages may have been sent that are lost "
+            "there, and their ids are used again",
+        )
+        self.forget()
+        return False
+
     def on_fetch_failed(self, error: Exception) -> None:
         """Forget; a server that can't be read from is said in the state."""
         if isinstance(error, CursorDoubtError):
@@ -236,9 +271,9 @@ class Pipeline:
         self.forget()
 
     def _take_settled(self) -> None:
-        for batch, up_to in self._delivery.take_settled():
-            before, after = batch.position
-            self._to_settle = after if up_to is None else before.at(up_to)
+        for settled in self._delivery.take_settled():
+            before, after = cast(tuple[Position, Position], settled.batch.position)
+            self._to_settle = after if settled.up_to_id is None else before.at(settled.up_to_id)
 
     # -- settle --------------------------------------------------------------------------------------
 
@@ -270,31 +305,42 @@ class Pipeline:
 
     # -- leaving and reporting -----------------------------------------------------------------------
 
-    def _sign_off_when_done(self) -> None:
-        unsettled = self._lease.owned is not None and self._to_settle not in (None, self._settled)
-        if self._signing_off or self._settling or self._delivery.outstanding or unsettled:
+    def _sign_off_when_done(self, now: float) -> None:
+        if self._signing_off or not self._is_answered(now):
+            return
+        self._take_settled()
+        if self._settling or (self._lease.owned is not None and self._to_settle not in (None, self._settled)):
             return
         self._signing_off = True
         self._delivery.close()
         self._lease.release(self._has_left)
 
+    def _is_answered(self, now: float) -> bool:
+        """Whether leaving need not wait: all is answered, or nothing will be while things are as they are."""
+        if self._delivery.outstanding == 0:
+            return True
+        return self._delivery.state.name is not StateName.RUNNING and now >= self._leave_until
+
     def _has_left(self) -> None:
         self._phase = Phase.LEFT
-        self._log.info("pipeline released")
+        self._log.info("pipeline_released")
 
     def _report(self) -> None:
-        if self._lease.owned is None or self._phase not in (Phase.RUNNING, Phase.AWAITING):
+        state = self._delivery.state
+        if self._lease.owned is None or state.name is StateName.ENDED:
             return
-        self._drivers.reporter.report(self.spec, _report_of(self._delivery.state))
+        self._drivers.reporter.report(self.spec, _report_of(state))
 
 
 def _report_of(state: DeliveryState) -> PipelineReport:
-    name = "error" if state.name is StateName.STOPPED else state.name.value
+    # An operator sees one word for "goes no further until somebody does something".
+    name = StateName.ERROR if state.name is StateName.STOPPED else state.name
+    where = f" (topic {state.topic})" if state.topic else ""
     return PipelineReport(
-        state=name if name in ("running", "backing_off", "error") else "error",
+        state=name.value,
         error_class=state.error_class,
         error_code=state.code,
-        error=state.cause,
+        error=state.cause and state.cause + where,
         cure=state.cure,
         message_id=state.message_id,
     )

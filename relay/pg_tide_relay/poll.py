@@ -94,7 +94,9 @@ def open_windows(conn: Connection, wanted: Mapping[int, WindowWanted], seen: str
     return WindowsOpened(snapshot=end, timeline=timeline, first_ids=first_ids)
 
 
-_STANDBY = "the server is a standby, whose snapshots call running transactions finished; connect to the primary"
+_STANDBY = (
+    "the server is a standby, whose snapshots call running transactions finished; connect to the primary"
+)
 
 
 def _first_ids(conn: Connection, wanted: Mapping[int, WindowWanted], end: str) -> dict[int, int]:

@@ -24,14 +24,20 @@ def check_schema(conn: Connection) -> None:
     row = conn.execute(SQL(statement("session_ready"))).fetchone()
     installed, in_recovery, server = row or (False, False, 0)
     if server < _OLDEST_SERVER:
-        raise NotReadyError(f"PostgreSQL {server // 10_000} is too old", cure="Use PostgreSQL 14 or later.", final=True)
+        raise NotReadyError(
+            f"PostgreSQL {server // 10_000} is too old", cure="Use PostgreSQL 14 or later.", final=True
+        )
     if in_recovery:
         raise NotReadyError(
-            "the server is a standby", cure="Connect to the primary; it is tried again every second.", final=False
+            "the server is a standby",
+            cure="Connect to the primary; it is tried again every second.",
+            final=False,
         )
     if not installed:
         raise NotReadyError(
-            "pg-tide is not installed in this database", cure="Run: pg-tide install --postgres-url ...", final=True
+            "pg-tide is not installed in this database",
+            cure="Run: pg-tide install --postgres-url ...",
+            final=True,
         )
     (version,) = conn.execute(SQL(statement("schema_version"))).fetchone() or (None,)
     if version > SCHEMA_VERSION:

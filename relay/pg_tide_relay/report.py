@@ -66,7 +66,8 @@ class Reporter:
             "message_id": report.message_id,
         }
         self._writer.submit(
-            partial(_write, values=values), lambda done: self._forget_if_lost(about.pipeline_id, done.exception())
+            partial(_write, values=values),
+            lambda done: self._forget_if_lost(about.pipeline_id, done.exception()),
         )
 
     def _forget_if_lost(self, pipeline_id: int, error: BaseException | None) -> None:

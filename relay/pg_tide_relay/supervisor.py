@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Final
+from typing import Final, cast
 from uuid import uuid4
 
 import psycopg
@@ -23,6 +23,7 @@ import structlog
 from pg_tide_relay import failpoints
 from pg_tide_relay.build import PipelineBuilder
 from pg_tide_relay.catalogue import Catalogue
+from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.housekeeping import Housekeeping
 from pg_tide_relay.logs import Changes
 from pg_tide_relay.pipeline import Drivers
@@ -82,12 +83,14 @@ class Supervisor:
             relay_id=settings.relay_id,
             lease_ms=settings.lease_ms,
         )
-        builder = PipelineBuilder(drivers=drivers, environ=os.environ, allow_env=settings.allow_env, log=self._log)
+        builder = PipelineBuilder(
+            drivers=drivers, environ=os.environ, allow_env=settings.allow_env, log=self._log
+        )
         self._catalogue = Catalogue(
             writer=self._writer, only=settings.pipelines, build=builder.build, on_answer=self._on_database
         )
         self._housekeeping = Housekeeping(
-            writer=self._writer, relay_id=settings.relay_id, token=self._token, log=self._log
+            writer=self._writer, relay_id=settings.relay_id, token=self._token, log=cast(Log, self._log)
         )
         self._looking = False
         self._look_at = 0.0
@@ -147,8 +150,8 @@ class Supervisor:
         }
         if not wanting:
             return
-        seen = {pipeline.fetch.seen for pipeline, _ in wanting.values()}
-        answers = {key: pipeline.asks_window() for key, (pipeline, _) in wanting.items()}
+        seen = {pipeline.seen for pipeline, _ in wanting.values()}
+        answers = [pipeline.asks_window() for pipeline, _ in wanting.values()]
         self._looking = True
         self._reader.submit(
             partial(
@@ -160,7 +163,7 @@ class Supervisor:
         )
 
     def _on_windows(
-        self, answers: dict[int, Callable[[Future[WindowsOpened], int], None]], done: Future[WindowsOpened]
+        self, answers: list[Callable[[Future[WindowsOpened]], None]], done: Future[WindowsOpened]
     ) -> None:
         self._looking = False
         now = self._clock()
@@ -170,8 +173,8 @@ class Supervisor:
             self._on_database(error)
         elif not done.result().first_ids:
             self._look_at = now + self._settings.poll_interval_ms / 1000
-        for key, answer in answers.items():
-            answer(done, key)
+        for answer in answers:
+            answer(done)
 
     def _on_database(self, error: BaseException | None) -> None:
         """Say once that the database is away, and once that it is back."""
@@ -205,7 +208,9 @@ class Supervisor:
                 self._log.error("relay can't run", cause=str(error), cure=error.cure)
                 return EXIT_CONFIGURATION
             if isinstance(error, NotReadyError):
-                self._said.say("database", "warning", "database is not ready", cause=str(error), cure=error.cure)
+                self._said.say(
+                    "database", "warning", "database is not ready", cause=str(error), cure=error.cure
+                )
             else:
                 self._on_database(error)
             self._pause(_RETRY_S)

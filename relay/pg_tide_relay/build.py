@@ -1,0 +1,65 @@
+"""From a stored pipeline to a running one: resolve, validate, compile; or say why it can't run."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import cast
+
+from structlog.stdlib import BoundLogger
+
+from pg_tide_relay.config.load import load_pipeline_config
+from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
+from pg_tide_relay.config.problems import ConfigError
+from pg_tide_relay.delivery import Delivery
+from pg_tide_relay.delivery_state import Log
+from pg_tide_relay.encode import compile_shape
+from pg_tide_relay.errors import ConfigurationError, ErrorClass
+from pg_tide_relay.pipeline import Drivers, Pipeline, PipelineSpec, Recipe
+from pg_tide_relay.report import PipelineReport
+
+
+class PipelineBuilder:
+    """Builds pipelines in the environment of this process."""
+
+    def __init__(
+        self,
+        *,
+        drivers: Drivers,
+        environ: Mapping[str, str],
+        allow_env: Sequence[str],
+        log: BoundLogger,
+    ) -> None:
+        """``allow_env`` widens what ${env:NAME} may name."""
+        self._drivers = drivers
+        self._environ = environ
+        self._allowed = (*ALLOWED_BY_DEFAULT, *allow_env)
+        self._log = log
+
+    def build(self, spec: PipelineSpec) -> Pipeline | None:
+        """The pipeline; None when its configuration can't be used here, which is then in its state."""
+        log = cast(
+            Log, self._log.bind(pipeline=spec.name, outbox=spec.outbox, consumer_group=spec.consumer_group)
+        )
+        try:
+            config = load_pipeline_config(spec.config, self._environ, self._allowed)
+            shape = compile_shape(config, spec.outbox)
+        except (ConfigError, ConfigurationError) as error:
+            log.warning("pipeline_configuration", cause=str(error))
+            self._drivers.reporter.report(spec, _refusal(error))
+            return None
+        recipe = Recipe(
+            new_delivery=partial(Delivery, config, spec.name, shape, log=log, clock=self._drivers.clock),
+            batch_size=config.batch_size,
+            request_timeout_ms=config.request_timeout_ms,
+        )
+        return Pipeline(spec=spec, recipe=recipe, drivers=self._drivers, log=log)
+
+
+def _refusal(error: ConfigError | ConfigurationError) -> PipelineReport:
+    return PipelineReport(
+        state="error",
+        error_class=ErrorClass.CONFIGURATION,
+        error_code="TD020",
+        error=str(error),
+        cure="Correct it with tide.relay_set_outbox, or set the variables it names in the relay's environment "
+        "and restart the relay.",
+    )
