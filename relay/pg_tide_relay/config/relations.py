@@ -75,8 +75,22 @@ def only_with(needed: str, value: Any, *keys: str) -> tuple[Relation, ...]:
     )
 
 
-def relation_from(data: Mapping[str, Any]) -> Relation:
+def relation_as_data(relation: Relation) -> dict[str, Any]:
     """A relation as it stands in the rule document."""
+    conditions = [
+        {"test": condition.test, "keys": list(condition.keys), "values": list(condition.values)}
+        for condition in relation.when
+    ]
+    return {
+        "at": relation.at,
+        "when": conditions,
+        "severity": relation.severity,
+        "message": relation.message,
+    }
+
+
+def relation_from(data: Mapping[str, Any]) -> Relation:
+    """The relation that stands in the rule document."""
     conditions = tuple(
         Condition(test=when["test"], keys=tuple(when["keys"]), values=tuple(when["values"]))
         for when in data["when"]

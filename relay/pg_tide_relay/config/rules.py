@@ -25,7 +25,6 @@ punctuation, classes of ASCII ranges, ``(?:...)``, ``|`` and greedy repetition. 
 """
 
 import re
-from dataclasses import asdict
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -38,7 +37,7 @@ from pg_tide_relay.config import words
 from pg_tide_relay.config.base import ConfigModel
 from pg_tide_relay.config.marks import About, NotYet, TextRule
 from pg_tide_relay.config.models import PipelineConfig
-from pg_tide_relay.config.relations import Relation
+from pg_tide_relay.config.relations import Relation, relation_as_data
 from pg_tide_relay.config.text_faults import JsonObject
 
 _BOUNDS = ((Ge, "ge", "min"), (Le, "le", "max"), (Gt, "gt", "above"), (Lt, "lt", "below"))
@@ -60,7 +59,7 @@ _JSON_TYPES = {
     "tagged": "object",
 }
 _PORTABLE = re.compile(
-    r"(?:[A-Za-z0-9 _:/%@=-]|\\[][().*+?{}|^$\\-]|\[(?:[A-Za-z0-9._%:/-])+\]|\(\?:|\)|\||[*+?](?![?+])"
+    r"(?:[A-Za-z0-9 _:/%@=-]|\\[][().*+?{}|^$\\-]|\[[A-Za-z0-9 ._%:;,=@/{}-]+\]|\(\?:|\)|\||[*+?](?![?+])"
     r"|\{[0-9]+(?:,[0-9]*)?\}(?![?+]))*"
 )
 
@@ -85,7 +84,7 @@ def rules_of(model: type[ConfigModel]) -> JsonObject:
         "what": "an object",
         "keys": keys,
         "not_yet": list(model.NOT_YET),
-        "relations": [asdict(relation) for relation in model.RELATIONS],
+        "relations": [relation_as_data(relation) for relation in model.RELATIONS],
     }
 
 
