@@ -79,6 +79,11 @@ class Contact:
         else:
             self._status.trouble(trouble)
 
+    def nothing_to_do(self) -> None:
+        """Nothing waits for the cluster, so nothing says that it is away."""
+        if self._status.state.error_class is ErrorClass.CLUSTER_AWAY:
+            self._status.running()
+
     def away(self, trouble: Trouble) -> None:
         """Nobody answers: with the best cause known, and never in place of a more particular trouble."""
         known = self._status.state

@@ -10,9 +10,8 @@ An absent cluster is no reason for any of this: the same producer waits and send
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -28,14 +27,13 @@ from pg_tide_relay.errors import ErrorClass, MessageError
 from pg_tide_relay.hand_over import HandOver
 from pg_tide_relay.kafka_config import BATCH_BYTES, BATCH_BYTES_MIN, is_guarded, producer_properties
 from pg_tide_relay.produce import ProducerEvent, RecordProducer
+from pg_tide_relay.producer_end import ProducerEnd
 from pg_tide_relay.recovery import Failure, Judgement, judge, mark_suspects
 from pg_tide_relay.topics import TopicChecks
 from pg_tide_relay.window import Batch, Settled, Window
 
-# While requests are being answered, what comes back to be retried has to be taken back too.
-_EMPTYING_STEP_S = 0.02
+# How long a wait for reports may keep the answer about a topic waiting.
 _TOPIC_STEP_S = 0.005
-_PURGE_S = 1.0
 _DRAIN_STEP_S = 0.05
 
 ProducerFactory = Callable[[Mapping[str, Any], Log], RecordProducer]
@@ -48,13 +46,6 @@ class DeliveryLimits:
     batches: int = 8  # in flight; more gain nothing, measured with a broker 20 ms away
     bytes: int = 16 * 1024 * 1024  # of rows in flight; the last batch may go beyond
     close_s: float = 5.0  # the end of a producer, connections and threads
-
-
-class _Phase(Enum):
-    DELIVERING = auto()
-    EMPTYING = auto()  # the producer is past use; its requests are being answered
-    CLOSING = auto()  # the worker closes its connections
-    PAUSING = auto()  # until the next attempt
 
 
 class Delivery:
@@ -91,11 +82,10 @@ class Delivery:
         self._replaced = False  # a fatal producer was replaced and nothing was acknowledged since
         self._guarded = is_guarded(config)
         self._batch_bytes = BATCH_BYTES
-        self._phase = _Phase.DELIVERING
-        self._phase_until = 0.0
         self._producer: RecordProducer | None = None
         self._hand_over: HandOver | None = None
-        self._closed: Future[None] | None = None
+        self._ending: ProducerEnd | None = None
+        self._paused_until = clock()
         self._bad: MessageError | None = None
         self._held = False
         self._forgetting = False
@@ -197,15 +187,11 @@ class Delivery:
 
     def _wait(self, timeout_s: float) -> None:
         producer = self._producer
-        if self._closed is not None:
-            wait([self._closed], timeout_s)
+        if self._ending is not None:
+            self._ending.wait(timeout_s)
         elif producer is None:
-            if self._phase is _Phase.PAUSING:
-                time.sleep(min(timeout_s, max(0.0, self._phase_until - self._clock())))
-        elif self._phase is _Phase.EMPTYING:
-            producer.poll(min(timeout_s, _EMPTYING_STEP_S))
+            time.sleep(min(timeout_s, max(0.0, self._paused_until - self._clock())))
         elif producer.outstanding() > 0:
-            # The answer about a topic can't interrupt this wait.
             producer.poll(min(timeout_s, _TOPIC_STEP_S) if self._topics.waiting else timeout_s)
         else:
             if self._topics.waiting:
@@ -213,19 +199,14 @@ class Delivery:
             producer.poll(0)
 
     def _advance(self) -> None:
-        match self._phase:
-            case _Phase.DELIVERING:
-                self._deliver()
-            case _Phase.EMPTYING:
-                self._empty()
-            case _Phase.CLOSING:
-                self._after_close()
-            case _Phase.PAUSING:
-                if self._clock() >= self._phase_until:
-                    self._phase = _Phase.DELIVERING
-                    self._deliver()
-        if self._forgetting and self._phase is _Phase.DELIVERING and self.outstanding == 0:
+        if self._ending is not None:
+            self._end_producer(self._ending)
+        elif self._producer is not None or self._clock() >= self._paused_until:
+            self._deliver()
+        if self._ending is None and self.outstanding == 0:
             self._forgetting = False
+            if self.idle:
+                self._contact.nothing_to_do()
 
     def _deliver(self) -> None:
         if self._producer is None or self._hand_over is None:
@@ -264,7 +245,7 @@ class Delivery:
             self._contact.refused(
                 Trouble(error_class=ErrorClass.CONFIGURATION, code=error.name(), cause=error.str())
             )
-            self._pause(self._backoff.next_s())
+            self._paused_until = self._clock() + self._backoff.next_s()
             return False
         self._hand_over = HandOver(
             producer=self._producer,
@@ -299,32 +280,21 @@ class Delivery:
         """This producer is past use, or ``bad`` stops the pipeline: let its requests be answered first."""
         self._bad = bad
         self._topics.cancel()
-        self._phase = _Phase.EMPTYING
-        self._phase_until = self._clock() + self._config.request_timeout_ms / 1000
-        producer.purge_queue()
+        patience_s = self._config.request_timeout_ms / 1000
+        self._ending = ProducerEnd(producer, self._worker, self._clock, patience_s)
 
-    def _empty(self) -> None:
-        producer = self._producer
-        assert producer is not None
-        self._take_events(producer)
-        if producer.outstanding() == 0:
-            self._phase = _Phase.CLOSING
-            # The worker may still be asking this producer about a topic.
-            self._closed = self._worker.submit(producer.close)
-        elif self._clock() >= self._phase_until:
-            producer.purge()
-        else:
-            producer.purge_queue()
-
-    def _after_close(self) -> None:
-        if self._closed is None or self._hand_over is None or not self._closed.done():
+    def _end_producer(self, ending: ProducerEnd) -> None:
+        if self._producer is None or self._hand_over is None:
             return
-        self._closed.result()
+        gone = ending.step()
+        self._take_events(self._producer)
+        if not gone:
+            return
         alone, bad = self._hand_over.alone, self._bad
         failures, events = self._failures[:], self._fatal_events[:]
         if self._discarding:
             failures, events, bad = [], [], None
-        self._closed = self._producer = self._hand_over = self._bad = None
+        self._ending = self._producer = self._hand_over = self._bad = None
         self._discarding = False
         self._failures.clear()
         self._fatal_events.clear()
@@ -335,7 +305,6 @@ class Delivery:
             self._stop(bad)
         else:
             self._window.restart(repeat_delivered=not self._guarded)
-            self._phase = _Phase.DELIVERING
 
     def _stop(self, bad: MessageError) -> None:
         self._contact.refused(
@@ -356,7 +325,7 @@ class Delivery:
             self._contact.refused(trouble)
             self._worker.shutdown(wait=False)
             return
-        pause_s = 0.0
+        pause_s, was_guarded = 0.0, self._guarded
         suspects = mark_suspects(failures, topic_is_template=self._topic_is_template)
         if trouble.error_class is ErrorClass.MESSAGE:
             if judgement.too_large and suspects > 1:
@@ -376,8 +345,8 @@ class Delivery:
             pipelined=self._guarded,
             pause_s=pause_s,
         )
-        self._window.restart(repeat_delivered=not self._guarded)
-        self._pause(pause_s)
+        self._window.restart(repeat_delivered=not was_guarded)
+        self._paused_until = self._clock() + pause_s
 
     def _pause_after(self, trouble: Trouble) -> float:
         """The pause before the next producer; the first fatal error of an otherwise good one costs none."""
@@ -394,22 +363,16 @@ class Delivery:
             trouble.code == "CLUSTER_AUTHORIZATION_FAILED" and self._guarded and not self._config.idempotent
         )
 
-    def _pause(self, pause_s: float) -> None:
-        self._phase = _Phase.PAUSING
-        self._phase_until = self._clock() + pause_s
-
     def _discard_producer(self) -> None:
         """Take back what can be taken back, close the connections, wait for that a little."""
-        producer = self._producer
-        if producer is None:
+        if self._producer is None:
             return
         self._discarding = True
-        if self._closed is None:
-            producer.purge()
-            until = self._clock() + _PURGE_S
-            while producer.outstanding() > 0 and self._clock() < until:
-                producer.poll(_EMPTYING_STEP_S)
-            self._phase = _Phase.CLOSING
-            self._closed = self._worker.submit(producer.close)
-        wait([self._closed], self._limits.close_s)
-        self._after_close()
+        if self._ending is None:
+            self._ending = ProducerEnd(self._producer, self._worker, self._clock, 0.0)
+        self._ending.hurry()
+        until = self._clock() + self._limits.close_s
+        self._advance()
+        while self._ending is not None and self._clock() < until:
+            self._ending.wait(until - self._clock())
+            self._advance()
