@@ -1,0 +1,113 @@
+"""What tests of encoding and delivery need: rows, configurations, a log to read, a delivery to drive."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from pg_tide_relay.config.models import PipelineConfig
+from pg_tide_relay.delivery import Delivery, ProducerFactory
+from pg_tide_relay.encode import compile_shape
+from pg_tide_relay.produce import RecordProducer
+from pg_tide_relay.transform import Row
+from pg_tide_relay.window import Batch
+
+CREATED_US = 1_763_700_000_123_456
+
+
+def a_row(
+    message_id: int = 1,
+    *,
+    op: bytes = b"insert",
+    key: bytes | None = None,
+    dedup_key: bytes | None = None,
+    payload: bytes | None = b"{}",
+    headers: bytes | None = None,
+) -> Row:
+    """A message as the relay reads it."""
+    return (message_id, op, key, dedup_key, payload, None, headers, CREATED_US + message_id)
+
+
+def a_config(**keys: Any) -> PipelineConfig:
+    """A pipeline's configuration; what is not given is the smallest that is valid."""
+    return PipelineConfig(**{"sink_type": "kafka", "brokers": "127.0.0.1:1", "topic": "orders", **keys})
+
+
+class RecordedLog:
+    """A logger that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict[str, object]]] = []
+
+    def debug(self, event: str, /, **fields: object) -> None:
+        self.lines.append(("debug", event, fields))
+
+    def info(self, event: str, /, **fields: object) -> None:
+        self.lines.append(("info", event, fields))
+
+    def warning(self, event: str, /, **fields: object) -> None:
+        self.lines.append(("warning", event, fields))
+
+    def events(self, level: str) -> list[str]:
+        """The events of one level, in order."""
+        return [event for found, event, _ in self.lines if found == level]
+
+
+class Driver:
+    """A delivery and what it has settled, driven as a pipeline drives it."""
+
+    def __init__(self, config: PipelineConfig, *, producer_factory: ProducerFactory = RecordProducer) -> None:
+        self.log = RecordedLog()
+        self.delivery = Delivery(
+            config,
+            "test",
+            compile_shape(config, "orders"),
+            log=self.log,
+            producer_factory=producer_factory,
+        )
+        self.settled_id = 0
+        self.complete: list[object] = []  # positions of complete batches
+
+    def submit(self, *rows: Row, position: object = None) -> None:
+        """One batch."""
+        self.delivery.submit(Batch(rows=rows, position=position))
+
+    def step(self, timeout_s: float = 0.05) -> None:
+        """Poll once and note what is settled."""
+        self.delivery.poll(timeout_s)
+        self.take()
+
+    def take(self) -> None:
+        """Note what is settled."""
+        for batch, up_to_id in self.delivery.take_settled():
+            if up_to_id is None:
+                self.complete.append(batch.position)
+                self.settled_id = batch.rows[-1][0] if batch.rows else self.settled_id
+            else:
+                self.settled_id = up_to_id
+
+    def run_until(self, condition: Callable[[], bool], timeout_s: float = 30) -> None:
+        """Drive until the condition holds; the test fails when it does not in time."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"not reached in {timeout_s} s; state {self.delivery.state}; {self.log.lines}")
+            self.step()
+
+    def run_until_settled(self, message_id: int, timeout_s: float = 30) -> None:
+        """Drive until everything up to this message is settled."""
+        self.run_until(lambda: self.settled_id >= message_id, timeout_s)
+
+    def close(self) -> None:
+        """End the delivery."""
+        self.delivery.close()
+
+
+def with_properties(changes: Mapping[str, Any]) -> ProducerFactory:
+    """Producers whose properties are changed: to take a rule away and see what happens without it."""
+
+    def factory(properties: Mapping[str, Any], log: Any) -> RecordProducer:
+        return RecordProducer({**properties, **changes}, log)
+
+    return factory

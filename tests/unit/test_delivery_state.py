@@ -1,0 +1,50 @@
+"""The state of a delivery: each change said once, the last states final."""
+
+from delivery_kit import RecordedLog
+from pg_tide_relay.delivery_state import Status, Trouble
+from pg_tide_relay.error_policy import StateName
+from pg_tide_relay.errors import ErrorClass
+
+AWAY = Trouble(error_class=ErrorClass.CLUSTER_AWAY, code="_TRANSPORT", cause="connection 1 refused")
+
+
+def test_a_change_of_state_is_logged_once() -> None:
+    """The same trouble in other words is no change: brokers name connections and times."""
+    log = RecordedLog()
+    status = Status(log)
+    status.trouble(AWAY)
+    since = status.state.since
+    status.trouble(Trouble(error_class=AWAY.error_class, code=AWAY.code, cause="connection 2 refused"))
+    assert log.events("warning") == ["delivery_state"]
+    assert status.state.since == since
+    status.running()
+    status.running()
+    assert log.events("info") == ["delivery_state"]
+    assert status.state.name is StateName.RUNNING
+
+
+def test_a_state_names_its_cause_and_cure() -> None:
+    """What is needed to act, without reading the log."""
+    status = Status(RecordedLog())
+    status.trouble(
+        Trouble(
+            error_class=ErrorClass.DESTINATION,
+            code="UNKNOWN_TOPIC_OR_PART",
+            cause="no such topic",
+            topic="orders",
+        )
+    )
+    state = status.state
+    assert (state.name, state.topic, state.code) == (StateName.BACKING_OFF, "orders", "UNKNOWN_TOPIC_OR_PART")
+    assert state.cause == "no such topic"
+    assert "Create the topic" in (state.cure or "")
+
+
+def test_nothing_leads_out_of_stopped() -> None:
+    """A pipeline that can't pass a message stays where it is, also when the cluster goes away or comes back."""
+    status = Status(RecordedLog())
+    status.trouble(Trouble(error_class=ErrorClass.MESSAGE, cause="too large", message_id=7))
+    status.running()
+    status.trouble(AWAY)
+    status.ended()
+    assert (status.state.name, status.state.message_id) == (StateName.STOPPED, 7)
