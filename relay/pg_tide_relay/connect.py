@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg import IsolationLevel
@@ -22,12 +22,13 @@ def open_connection(dsn: str, purpose: str) -> psycopg.Connection:
     Raises ConnectionStringError, or psycopg.OperationalError when the server can't be reached.
     """
     given = _parse(dsn)
-    if "connect_timeout" in given or os.environ.get("PGCONNECT_TIMEOUT"):
-        conn = psycopg.connect(dsn, fallback_application_name=f"pg-tide {purpose}")
-    else:
-        conn = psycopg.connect(
-            dsn, fallback_application_name=f"pg-tide {purpose}", connect_timeout=CONNECT_TIMEOUT_S
-        )
+    arguments: dict[str, Any] = {
+        "fallback_application_name": f"pg-tide {purpose}",
+        "client_encoding": "utf8",
+    }
+    if "connect_timeout" not in given and not os.environ.get("PGCONNECT_TIMEOUT"):
+        arguments["connect_timeout"] = CONNECT_TIMEOUT_S
+    conn = psycopg.connect(dsn, **arguments)
     conn.isolation_level = IsolationLevel.READ_COMMITTED
     return conn
 

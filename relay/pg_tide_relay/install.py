@@ -132,7 +132,7 @@ def _record(conn: psycopg.Connection, version: int, release: str) -> None:
 def _run_file(conn: psycopg.Connection, name: str, text: str) -> None:
     """Run a whole file; an error carries a note with the file and the line it arose in."""
     try:
-        conn.execute(text.encode())
+        conn.execute(text.encode(conn.info.encoding))
     except psycopg.Error as error:
         position = error.diag.statement_position
         line = text.count("\n", 0, int(position) - 1) + 1 if position else None

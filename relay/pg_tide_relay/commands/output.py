@@ -1,6 +1,7 @@
 """Data on stdout: tables for people, JSON for programs."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,11 +24,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, 
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(row[column])) for column in columns))
-    console = Console(highlight=False)
     # A file or a pipe has no width: there no line is broken.
-    console.print(
-        table if table.row_count else Text(f"{title}: none"), width=None if console.is_terminal else 1000
-    )
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
+    console.print(table if table.row_count else Text(f"{title}: none"))
 
 
 def _plain(value: Any) -> Any:

@@ -13,26 +13,29 @@ select r.relay_id from tide.relays r where r.state in ('owner', 'standby') order
 -- name: uninstall_dependents
 -- Objects outside the schema that use something in it: drop schema ... cascade takes them along. Dependencies lead
 -- from the schema to whatever needs it; a view hangs on its rule, and a rule of a foreign table stands for itself.
-with recursive dependent (classid, objid) as (
-  select 'pg_namespace'::regclass::oid, n.oid from pg_namespace n where n.nspname = 'tide'
+with recursive dependent (classid, objid, objsubid) as (
+  select 'pg_namespace'::regclass::oid, n.oid, 0 from pg_namespace n where n.nspname = 'tide'
   union
-  select next.classid, next.objid
+  select next.classid, next.objid, next.objsubid
     from dependent d
     cross join lateral (
-      select p.classid, p.objid from pg_depend p where p.refclassid = d.classid and p.refobjid = d.objid and p.deptype <> 'e'
+      select p.classid, p.objid, p.objsubid from pg_depend p
+       where p.refclassid = d.classid and p.refobjid = d.objid and d.objsubid in (0, p.refobjsubid) and p.deptype <> 'e'
       union all
-      select 'pg_class'::regclass, w.ev_class from pg_rewrite w
+      select 'pg_class'::regclass, w.ev_class, 0 from pg_rewrite w
        where d.classid = 'pg_rewrite'::regclass and w.oid = d.objid and w.rulename = '_RETURN'
     ) next
 )
 select i.type || ' ' || i.identity as object
   from dependent d
-  cross join lateral pg_identify_object(d.classid, d.objid, 0) i
+  cross join lateral pg_identify_object(d.classid, d.objid, d.objsubid) i
+  left join pg_type y on d.classid = 'pg_type'::regclass and y.oid = d.objid and (y.typtype = 'c' or y.typcategory = 'A')
   left join pg_trigger t on d.classid = 'pg_trigger'::regclass and t.oid = d.objid and not t.tgisinternal
   left join pg_constraint c on d.classid = 'pg_constraint'::regclass and c.oid = d.objid
   left join pg_attrdef a on d.classid = 'pg_attrdef'::regclass and a.oid = d.objid
   left join pg_class k on k.oid = coalesce(t.tgrelid, c.conrelid, a.adrelid)
- where coalesce(i.schema, (select n.nspname from pg_namespace n where n.oid = k.relnamespace), 'tide') <> all (array['tide', 'pg_toast'])
+ where y.oid is null -- the types of tables, views and their arrays come and go with them
+   and coalesce(i.schema, (select n.nspname from pg_namespace n where n.oid = k.relnamespace), 'tide') <> all (array['tide', 'pg_toast'])
  order by object;
 
 -- name: uninstall_schema

@@ -1,0 +1,3030 @@
+-- pg-tide 0.1.0: installs or upgrades the schema tide, version 1. GENERATED: do not edit.
+--   psql -X -f pg-tide-install.sql "postgresql://owner@host/database"
+-- One transaction: it does all, or nothing. Where the schema has this version already, it changes nothing.
+-- Needs a role that may create schemas in the database; roles are made where it has CREATEROLE, too.
+-- The command pg-tide install does the same.
+
+\set pg_tide_stop :ON_ERROR_STOP
+\set pg_tide_quiet :QUIET
+\set pg_tide_encoding :ENCODING
+\set ON_ERROR_STOP on
+\set QUIET on
+\encoding UTF8
+
+begin isolation level read committed read write;
+
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+       pg_catalog.set_config('standard_conforming_strings', 'on', true),
+       pg_catalog.set_config('check_function_bodies', 'on', true),
+       pg_catalog.set_config('client_min_messages', 'notice', true),
+       pg_catalog.set_config('statement_timeout', '0', true),
+       pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true),
+       pg_catalog.set_config('lock_timeout', '60s', true),
+       pg_catalog.set_config('tide.program_version', 1::text, true) \gset pg_tide_
+select pg_catalog.pg_advisory_xact_lock(8099492432856769792) \gset pg_tide_
+select pg_catalog.set_config('lock_timeout', '5s', true) \gset pg_tide_
+do $check$
+declare
+  v_program   integer := current_setting('tide.program_version')::integer;
+  v_installed integer;
+  v_release   text;
+  v_owner     name;
+begin
+  if current_setting('server_version_num')::integer < 140000 then
+    raise exception using
+      errcode = 'feature_not_supported',
+      message = format('this is PostgreSQL %s: pg-tide needs version 14 or newer', current_setting('server_version')),
+      hint = 'Upgrade the server, or choose another one.';
+  end if;
+  select r.rolname into v_owner
+    from pg_namespace n join pg_roles r on r.oid = n.nspowner
+   where n.nspname = 'tide';
+  if not found then
+    if not has_database_privilege(current_database(), 'create') then
+      raise exception using
+        errcode = 'insufficient_privilege',
+        message = format('role %I may not create a schema in database %I', current_user, current_database()),
+        hint = format('As the owner of the database: grant create on database %I to %I;', current_database(), current_user);
+    end if;
+    perform set_config('tide.installed_version', '0', true);
+    return;
+  end if;
+  if not exists (
+    select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where n.nspname = 'tide' and c.relname = 'schema_version'
+  ) then
+    raise exception using
+      errcode = 'TD051',
+      message = 'a schema tide exists in this database, but pg-tide did not make it',
+      hint = 'Rename it (alter schema tide rename to ...) or use another database.';
+  end if;
+  if not pg_has_role(current_user, v_owner, 'usage') then
+    raise exception using
+      errcode = 'insufficient_privilege',
+      message = format('schema tide belongs to %I: role %I may not change it', v_owner, current_user),
+      hint = format('Connect as %I.', v_owner);
+  end if;
+  execute 'select version, release from tide.schema_version order by version desc limit 1'
+    into v_installed, v_release;
+  if v_installed is null then
+    raise exception using
+      errcode = 'TD051',
+      message = 'table tide.schema_version is empty: the version of the schema tide is not known',
+      hint = 'Restore its rows from a backup of this database.';
+  end if;
+  if v_installed > v_program then
+    raise exception using
+      errcode = 'TD050',
+      message = format('schema tide has version %s (release %s), newer than version %s of this program',
+                       v_installed, v_release, v_program),
+      hint = format('Use release %s of pg-tide or a newer one.', v_release);
+  end if;
+  perform set_config('tide.installed_version', v_installed::text, true);
+end
+$check$;
+select current_setting('tide.installed_version')::integer as installed \gset pg_tide_
+select :pg_tide_installed = 0 as fresh, :pg_tide_installed = 1 as current \gset pg_tide_
+
+\if :pg_tide_fresh
+
+-- ---- 0100_schema.sql ----
+-- The schema and its tables: what pg-tide stores, and nothing that runs.
+-- Messages are append-only; the one row that the relay updates per settle is tide.cursor's.
+-- The ring of an outbox: tide.message -> tide.message_<outbox id> -> tide.message_<outbox id>_<slot>.
+-- Nothing here is granted to PUBLIC; 0900_privileges.sql is the only place that grants.
+-- Lock order: tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, message tables.
+
+create schema tide;
+comment on schema tide is 'pg-tide: transactional outboxes, and the pipelines that deliver them to Kafka';
+
+create table tide.schema_version (
+  version      integer     not null,
+  release      text        not null,
+  installed_at timestamptz not null default clock_timestamp(),
+  installed_by text        not null default session_user,
+  constraint schema_version_pk primary key (version)
+);
+comment on table tide.schema_version is 'One row for each version of this schema that was installed here; the highest one is in force';
+comment on column tide.schema_version.version is 'Number of the schema version, counting up';
+comment on column tide.schema_version.release is 'The pg-tide release that brought the version';
+comment on column tide.schema_version.installed_at is 'When it was installed';
+comment on column tide.schema_version.installed_by is 'The session user who installed it';
+
+create sequence tide.message_id as bigint cache 1 no cycle;
+comment on sequence tide.message_id is 'Ids of all messages of all outboxes; never starts again, so an id is used once in the life of a database';
+
+create table tide.outbox (
+  outbox_id          integer     generated always as identity,
+  name               text        not null,
+  enabled            boolean     not null default true,
+  retention_hours    integer     not null,
+  max_payload_bytes  integer     not null,
+  drop_without_group boolean     not null,
+  slots              smallint    not null,
+  slot               smallint    not null default 0,
+  slot_since         timestamptz not null default clock_timestamp(),
+  created_at         timestamptz not null default clock_timestamp(),
+  created_by         text        not null default session_user,
+  constraint outbox_pk primary key (outbox_id),
+  constraint outbox_name_unique unique (name),
+  constraint outbox_name_length check (octet_length(name) between 1 and 255),
+  constraint outbox_retention_positive check (retention_hours between 1 and 87600),
+  constraint outbox_max_payload_range check (max_payload_bytes between 1 and 100000000),
+  constraint outbox_slots_range check (slots between 3 and 1000)
+);
+comment on table tide.outbox is 'An outbox: a named, append-only stream of messages, stored in a ring of slots';
+comment on column tide.outbox.outbox_id is 'Number of the outbox; names its tables';
+comment on column tide.outbox.name is 'Name used by publishers and pipelines; any text of 1 to 255 bytes';
+comment on column tide.outbox.enabled is 'False: tide.outbox_publish refuses';
+comment on column tide.outbox.retention_hours is 'Delivered messages older than this many hours may be dropped';
+comment on column tide.outbox.max_payload_bytes is 'Largest payload in bytes of its text that a publisher may send';
+comment on column tide.outbox.drop_without_group is 'Whether retention may drop messages while the outbox has no consumer group at all';
+comment on column tide.outbox.slots is 'Number of slots in the ring; grows when a slot cannot be emptied, never shrinks';
+comment on column tide.outbox.slot is 'The slot that new messages go to';
+comment on column tide.outbox.slot_since is 'Since when new messages go to it';
+comment on column tide.outbox.created_at is 'When the outbox was created';
+comment on column tide.outbox.created_by is 'The session user who created it';
+
+create table tide.slot (
+  outbox_id  integer  not null,
+  slot       smallint not null,
+  closed_at  timestamptz,
+  emptied_at timestamptz,
+  constraint slot_pk primary key (outbox_id, slot),
+  constraint slot_outbox_fk foreign key (outbox_id) references tide.outbox (outbox_id) on delete cascade
+);
+comment on table tide.slot is 'One slot of an outbox''s ring';
+comment on column tide.slot.outbox_id is 'The outbox';
+comment on column tide.slot.slot is 'Number of the slot in the ring';
+comment on column tide.slot.closed_at is 'When new messages stopped going to it; null while it is open or empty';
+comment on column tide.slot.emptied_at is 'When retention emptied it last';
+
+create table tide.message (
+  id          bigint      not null default nextval('tide.message_id'),
+  xid         xid8        not null default pg_current_xact_id(),
+  outbox_id   integer     not null,
+  slot        smallint    not null,
+  op          text        not null,
+  key         text,
+  dedup_key   text,
+  payload     text,
+  old_payload text,
+  headers     text,
+  created_at  timestamptz not null default clock_timestamp()
+) partition by list (outbox_id);
+comment on table tide.message is 'All messages. For publishing and for reading by hand; the relay reads an outbox''s own table, tide.message_<outbox id>';
+comment on column tide.message.id is 'Id of the message; larger ids were published later where publishers wait for each other';
+comment on column tide.message.xid is 'Top-level transaction that published it; snapshots tell from it whether the message is visible';
+comment on column tide.message.outbox_id is 'The outbox';
+comment on column tide.message.slot is 'The slot of the ring it lies in';
+comment on column tide.message.op is 'insert, update or delete';
+comment on column tide.message.key is 'What orders it: messages of one key are delivered in id order';
+comment on column tide.message.dedup_key is 'Names the event for consumers; the record key when there is no key';
+comment on column tide.message.payload is 'The payload as jsonb renders it; null only for a delete';
+comment on column tide.message.old_payload is 'The payload before an update or delete, as jsonb renders it';
+comment on column tide.message.headers is 'The message''s own headers: a JSON object of strings';
+comment on column tide.message.created_at is 'Wall clock of the publish call; with the id it identifies the message for ever';
+
+create table tide.consumer_group (
+  group_id   integer     generated always as identity,
+  outbox_id  integer     not null,
+  name       text        not null,
+  created_at timestamptz not null default clock_timestamp(),
+  created_by text        not null default session_user,
+  constraint consumer_group_pk primary key (group_id),
+  constraint consumer_group_name_unique unique (outbox_id, name),
+  constraint consumer_group_name_length check (octet_length(name) between 1 and 255),
+  constraint consumer_group_outbox_fk foreign key (outbox_id) references tide.outbox (outbox_id)
+);
+comment on table tide.consumer_group is 'A named cursor over one outbox; groups of one outbox each see every message';
+comment on column tide.consumer_group.group_id is 'Number of the group';
+comment on column tide.consumer_group.outbox_id is 'The outbox it reads';
+comment on column tide.consumer_group.name is 'Name of the group, unique within the outbox';
+comment on column tide.consumer_group.created_at is 'When it was created';
+comment on column tide.consumer_group.created_by is 'The session user who created it';
+
+-- No index but the primary key, and room on the page: every settle is a HOT update.
+-- The stamp is the xid that wrote the row last. It differs from the row's physical xmin only after a
+-- logical copy (dump and restore): then the snapshots below speak of another cluster's xids.
+create table tide.cursor (
+  group_id        integer     not null,
+  shard           smallint    not null default 0,
+  shards          smallint    not null default 1,
+  prev            pg_snapshot not null,
+  cur             pg_snapshot,
+  first_id        bigint,
+  last_id         bigint      not null default 0,
+  window_token    uuid,
+  replay_from     bigint,
+  replay_last     bigint,
+  generation      bigint      not null default 1,
+  timeline        integer     not null,
+  stamp           xid         not null,
+  epoch           bigint      not null default 0,
+  owner_token     uuid,
+  owner           text,
+  lease_until     timestamptz,
+  takeover_ms     integer     not null default 0,
+  taken_over_at   timestamptz,
+  taken_over_from text,
+  settled_at      timestamptz,
+  constraint cursor_pk primary key (group_id, shard),
+  constraint cursor_group_fk foreign key (group_id) references tide.consumer_group (group_id) on delete cascade,
+  constraint cursor_shard_range check (shards = 1 and shard = 0),
+  constraint cursor_window_whole check ((cur is null) = (first_id is null) and (cur is null) = (window_token is null)),
+  constraint cursor_replay_whole check ((replay_from is null) = (replay_last is null)),
+  constraint cursor_owner_whole check ((owner_token is null) = (lease_until is null))
+) with (fillfactor = 25, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
+comment on table tide.cursor is 'The position of a consumer group, and what guards it; see docs/decisions/0001-cursor.md';
+comment on column tide.cursor.group_id is 'The consumer group';
+comment on column tide.cursor.shard is 'Number of the shard, counting from 0';
+comment on column tide.cursor.shards is 'How many shards the pipeline has';
+comment on column tide.cursor.prev is 'Everything visible in this snapshot is settled';
+comment on column tide.cursor.cur is 'End of the open window: its messages are visible here and not in prev; null: no window is open';
+comment on column tide.cursor.first_id is 'Smallest id of the window''s messages that began after prev';
+comment on column tide.cursor.last_id is 'The window''s messages up to this id are settled';
+comment on column tide.cursor.window_token is 'Random name of the open window';
+comment on column tide.cursor.replay_from is 'A rewind''s target: messages from this id on that are visible in prev are sent again before the next window';
+comment on column tide.cursor.replay_last is 'The replay pass is settled up to this id; null: no pass is under way';
+comment on column tide.cursor.generation is 'Raised by rewind, skip and rebase: whoever remembers an older one must read the cursor again';
+comment on column tide.cursor.timeline is 'WAL timeline of the last write; a changed one means a promoted server';
+comment on column tide.cursor.stamp is 'The xid that wrote this row; another physical xmin means that the row was copied logically';
+comment on column tide.cursor.epoch is 'Counts owners; every settle compares it';
+comment on column tide.cursor.owner_token is 'Random token of the owning relay process; null: nobody owns it';
+comment on column tide.cursor.owner is 'Id of the relay that owns it, or owned it last';
+comment on column tide.cursor.lease_until is 'Until when the owner may drive the pipeline, on this server''s clock';
+comment on column tide.cursor.takeover_ms is 'Milliseconds that a successor waits after the lease of an owner that did not sign off: its request timeout';
+comment on column tide.cursor.taken_over_at is 'When the cursor was last taken from an owner that had not signed off';
+comment on column tide.cursor.taken_over_from is 'That owner';
+comment on column tide.cursor.settled_at is 'When a settle moved it last';
+
+create table tide.pipeline (
+  pipeline_id integer     generated always as identity,
+  name        text        not null,
+  outbox_id   integer     not null,
+  group_id    integer     not null,
+  config      jsonb       not null,
+  version     bigint      not null default 1,
+  enabled     boolean     not null default true,
+  created_at  timestamptz not null default clock_timestamp(),
+  created_by  text        not null default session_user,
+  updated_at  timestamptz not null default clock_timestamp(),
+  updated_by  text        not null default session_user,
+  constraint pipeline_pk primary key (pipeline_id),
+  constraint pipeline_name_unique unique (name),
+  constraint pipeline_group_unique unique (group_id),
+  constraint pipeline_name_length check (octet_length(name) between 1 and 255),
+  constraint pipeline_outbox_fk foreign key (outbox_id) references tide.outbox (outbox_id),
+  constraint pipeline_group_fk foreign key (group_id) references tide.consumer_group (group_id)
+);
+comment on table tide.pipeline is 'A pipeline: outbox to sink, with its own configuration; it alone drives its consumer group';
+comment on column tide.pipeline.pipeline_id is 'Number of the pipeline';
+comment on column tide.pipeline.name is 'Name of the pipeline';
+comment on column tide.pipeline.outbox_id is 'The outbox it reads; never changes';
+comment on column tide.pipeline.group_id is 'The consumer group whose cursor it moves';
+comment on column tide.pipeline.config is 'Configuration as it was given, references such as ${env:NAME} unresolved';
+comment on column tide.pipeline.version is 'Raised by every change; relays pick up the new one within a second';
+comment on column tide.pipeline.enabled is 'False: no relay runs it';
+comment on column tide.pipeline.created_at is 'When it was created';
+comment on column tide.pipeline.created_by is 'The session user who created it';
+comment on column tide.pipeline.updated_at is 'When it changed last';
+comment on column tide.pipeline.updated_by is 'The session user who changed it last';
+
+create table tide.pipeline_change (
+  change_id  bigint      generated always as identity,
+  pipeline   text        not null,
+  action     text        not null,
+  version    bigint      not null,
+  config     jsonb,
+  changed_at timestamptz not null default clock_timestamp(),
+  changed_by text        not null default session_user,
+  acting_as  text        not null,
+  constraint pipeline_change_pk primary key (change_id),
+  constraint pipeline_change_action check (action in ('set', 'enable', 'disable', 'drop'))
+);
+comment on table tide.pipeline_change is 'Who changed which pipeline, when, and to what';
+comment on column tide.pipeline_change.change_id is 'Number of the change';
+comment on column tide.pipeline_change.pipeline is 'Name of the pipeline; the pipeline itself may be gone';
+comment on column tide.pipeline_change.action is 'set, enable, disable or drop';
+comment on column tide.pipeline_change.version is 'The pipeline''s version after the change';
+comment on column tide.pipeline_change.config is 'Configuration after the change';
+comment on column tide.pipeline_change.changed_at is 'When';
+comment on column tide.pipeline_change.changed_by is 'The session user';
+comment on column tide.pipeline_change.acting_as is 'The role the session had taken on with SET ROLE, else the session user';
+
+create table tide.pipeline_state (
+  pipeline_id integer     not null,
+  state       text        not null,
+  relay_id    text        not null,
+  version     bigint      not null,
+  error_class text,
+  error_code  text,
+  error       text,
+  cure        text,
+  message_id  bigint,
+  since       timestamptz not null default clock_timestamp(),
+  constraint pipeline_state_pk primary key (pipeline_id),
+  constraint pipeline_state_pipeline_fk foreign key (pipeline_id) references tide.pipeline (pipeline_id) on delete cascade,
+  constraint pipeline_state_known check (state in ('running', 'backing_off', 'stopped', 'error'))
+);
+comment on table tide.pipeline_state is 'What the owning relay last said of a pipeline';
+comment on column tide.pipeline_state.pipeline_id is 'The pipeline';
+comment on column tide.pipeline_state.state is 'running, backing_off, stopped or error';
+comment on column tide.pipeline_state.relay_id is 'The relay that said so';
+comment on column tide.pipeline_state.version is 'The version of the configuration that the relay runs';
+comment on column tide.pipeline_state.error_class is 'Class of the error: message, destination, cluster_away, credentials, configuration, fatal_producer, fenced';
+comment on column tide.pipeline_state.error_code is 'Code of the error: a Kafka error name or an SQLSTATE';
+comment on column tide.pipeline_state.error is 'What happened, to which object';
+comment on column tide.pipeline_state.cure is 'What to do about it';
+comment on column tide.pipeline_state.message_id is 'The message that cannot be delivered';
+comment on column tide.pipeline_state.since is 'Since when the pipeline is in this state';
+
+create table tide.relay (
+  relay_id   text        not null,
+  token      uuid        not null,
+  host       text        not null,
+  pid        integer     not null,
+  release    text        not null,
+  started_at timestamptz not null default clock_timestamp(),
+  seen_at    timestamptz not null default clock_timestamp(),
+  ended_at   timestamptz,
+  constraint relay_pk primary key (relay_id)
+) with (fillfactor = 50);
+comment on table tide.relay is 'Relay processes that work, or worked, on this database';
+comment on column tide.relay.relay_id is 'Id of the relay: --relay-id, else host name and process id';
+comment on column tide.relay.token is 'Random token of the process';
+comment on column tide.relay.host is 'Host name';
+comment on column tide.relay.pid is 'Process id on that host';
+comment on column tide.relay.release is 'Its pg-tide release';
+comment on column tide.relay.started_at is 'When it started';
+comment on column tide.relay.seen_at is 'When it was last seen alive';
+comment on column tide.relay.ended_at is 'When it signed off; null: it runs, or it ended without a word';
+
+create table tide.role_grant (
+  kind text not null,
+  role text not null,
+  constraint role_grant_pk primary key (kind, role),
+  constraint role_grant_kind check (kind in ('publisher', 'relay', 'admin', 'monitor'))
+);
+comment on table tide.role_grant is 'Roles that were given rights with tide.role_grant; new outboxes are opened to them, too';
+comment on column tide.role_grant.kind is 'publisher, relay, admin or monitor';
+comment on column tide.role_grant.role is 'Name of the role';
+
+-- ---- 0200_publish.sql ----
+-- Publishing: tide.outbox_publish and tide.outbox_publish_batch, called by applications in their own transaction.
+-- The calls run with the caller's rights and insert into a view; the view's trigger does the work with the owner's.
+-- The view fills its column "caller" by a default that publishers cannot override, so the trigger knows on whose
+-- behalf it works: inside SECURITY DEFINER, current_user is the owner (docs/decisions/0004-rights-of-publishers.md).
+-- No lock that another publisher or a relay waits for, no NOTIFY; one read of tide.outbox, one insert.
+
+create view tide._publication as
+  select null::bigint as id, null::text as outbox, null::jsonb as payload, null::text as dedup_key, null::text as op,
+         null::jsonb as old_payload, null::jsonb as headers, null::text as key, null::name as caller
+   where false;
+alter view tide._publication alter column caller set default current_user;
+comment on view tide._publication is 'Always empty. What tide.outbox_publish inserts into; its trigger checks and stores the message';
+
+create view tide._publication_batch as
+  select null::bigint[] as ids, null::text as outbox, null::jsonb[] as payloads, null::text[] as dedup_keys, null::text[] as ops,
+         null::jsonb[] as old_payloads, null::jsonb[] as headers, null::text[] as keys, null::name as caller
+   where false;
+alter view tide._publication_batch alter column caller set default current_user;
+comment on view tide._publication_batch is 'Always empty. What tide.outbox_publish_batch inserts into; its trigger checks and stores the messages';
+
+-- Raises what is wrong with a publish. Called only when something is; keeps the way of a good message short.
+create function tide._publish_refuse(outbox text, caller name) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_near text;
+  v_found tide.outbox;
+begin
+  if _publish_refuse.outbox is null then
+    raise exception using errcode = 'TD006', message = 'the outbox to publish to is null',
+      hint = 'Name the outbox: select tide.outbox_publish(''orders'', ...).';
+  end if;
+  select o.* into v_found from tide.outbox o where o.name = _publish_refuse.outbox;
+  if not found then
+    select tide._nearest(_publish_refuse.outbox, array_agg(o.name order by o.name)) into v_near from tide.outbox o;
+    raise exception using errcode = 'TD001', message = format('outbox %L does not exist', _publish_refuse.outbox),
+      hint = case when v_near is null then '' else format('Did you mean %L? ', v_near) end
+        || format('Create it: select tide.outbox_create(%L);', _publish_refuse.outbox);
+  end if;
+  if not tide._may_publish(v_found.outbox_id, _publish_refuse.caller) then
+    raise exception using errcode = 'TD010',
+      message = format('role %I may not publish to outbox %L', _publish_refuse.caller, v_found.name),
+      hint = format('Let an administrator run: select tide.outbox_grant(%L, %L);', v_found.name, _publish_refuse.caller);
+  end if;
+  if not v_found.enabled then
+    raise exception using errcode = 'TD002', message = format('outbox %L is disabled', v_found.name),
+      hint = format('Enable it: select tide.outbox_enable(%L);', v_found.name);
+  end if;
+end $$;
+comment on function tide._publish_refuse(text, name) is 'Raises the reason why a publish by this caller to this outbox is refused, if there is one';
+
+-- The right to publish is INSERT on the outbox's own table, column outbox_id: an ordinary entry of the catalogue's
+-- ACL, so it follows role membership, survives a dump and goes with DROP OWNED. It does not suffice for an INSERT.
+create function tide._may_publish(outbox_id integer, caller name) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return has_column_privilege(_may_publish.caller, 'tide.message_' || _may_publish.outbox_id, 'outbox_id', 'INSERT');
+end $$;
+comment on function tide._may_publish(integer, name) is 'Whether a role may publish to an outbox';
+
+-- Joins the headers of the call with those of the session: tide.traceparent, tide.tracestate, tide.actor, tide.tenant.
+-- A header given in the call wins. Returns null when there is none.
+create function tide._publish_headers(headers jsonb) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_session jsonb;
+  v_name text;
+begin
+  if _publish_headers.headers is not null then
+    if jsonb_typeof(_publish_headers.headers) <> 'object' then
+      raise exception using errcode = 'TD005',
+        message = format('headers must be a JSON object of strings, not %s', jsonb_typeof(_publish_headers.headers)),
+        hint = 'Pass an object: headers => ''{"source": "checkout"}''.';
+    end if;
+    select h.key into v_name from jsonb_each(_publish_headers.headers) h
+     where jsonb_typeof(h.value) <> 'string' or h.key = '' or h.key like 'pg\_tide\_%' order by h.key limit 1;
+    if found then
+      raise exception using errcode = 'TD005',
+        message = case when v_name = '' then 'a header name is empty'
+          when v_name like 'pg\_tide\_%' then format('header name %L is reserved', v_name)
+          else format('header %L is not a string but %s', v_name, jsonb_typeof(_publish_headers.headers -> v_name)) end,
+        hint = 'Header values are strings, their names are not empty and do not begin with pg_tide_.';
+    end if;
+  end if;
+  v_session := jsonb_strip_nulls(jsonb_build_object(
+    'traceparent', nullif(current_setting('tide.traceparent', true), ''),
+    'tracestate', nullif(current_setting('tide.tracestate', true), ''),
+    'pg_tide_actor', nullif(current_setting('tide.actor', true), ''),
+    'pg_tide_tenant', nullif(current_setting('tide.tenant', true), '')));
+  return nullif(v_session || coalesce(_publish_headers.headers, '{}'), '{}');
+end $$;
+comment on function tide._publish_headers(jsonb) is 'The headers of a message: those of the call, then those of the session settings tide.traceparent, tide.tracestate, tide.actor and tide.tenant';
+
+-- Stores one message. Locks: ROW EXCLUSIVE on the message tables on its way; nothing that anybody waits for.
+create function tide._publication_insert() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox;
+  v_payload text := new.payload::text;
+  v_old_payload text := new.old_payload::text;
+  v_headers jsonb;
+begin
+  select o.* into v_outbox from tide.outbox o where o.name = new.outbox;
+  if not found or not v_outbox.enabled
+     or not has_column_privilege(new.caller, 'tide.message_' || v_outbox.outbox_id, 'outbox_id', 'INSERT') then
+    perform tide._publish_refuse(new.outbox, new.caller);
+  end if;
+  if new.op is null or new.op not in ('insert', 'update', 'delete') then
+    raise exception using errcode = case when new.op is null then 'TD006' else 'TD003' end,
+      message = case when new.op is null then 'op is null' else format('op %L is not known', new.op) end,
+      hint = 'op is ''insert'', ''update'' or ''delete''.';
+  end if;
+  if v_payload is null and new.op <> 'delete' then
+    raise exception using errcode = 'TD006', message = format('the payload of an %s to outbox %L is null', new.op, new.outbox),
+      hint = 'Only a delete may have no payload; for the JSON value null pass ''null''::jsonb.';
+  end if;
+  if greatest(octet_length(v_payload), octet_length(v_old_payload)) > v_outbox.max_payload_bytes then
+    raise exception using errcode = 'TD004',
+      message = format('a payload of %s bytes is above the limit of outbox %L, %s bytes',
+        greatest(octet_length(v_payload), octet_length(v_old_payload)), new.outbox, v_outbox.max_payload_bytes),
+      hint = format('Publish less, or raise the limit (and Kafka''s max.message.bytes): select tide.outbox_alter(%L, max_payload_bytes => ...);', new.outbox);
+  end if;
+  if new.headers is not null or current_setting('tide.traceparent', true) <> '' or current_setting('tide.tracestate', true) <> ''
+     or current_setting('tide.actor', true) <> '' or current_setting('tide.tenant', true) <> '' then
+    v_headers := tide._publish_headers(new.headers);
+  end if;
+  -- What a relay can see must not be taken back by a crash of the server: see docs/decisions/0001-cursor.md.
+  if current_setting('synchronous_commit') = 'off' then
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+  insert into tide.message (outbox_id, slot, op, key, dedup_key, payload, old_payload, headers)
+  values (v_outbox.outbox_id, v_outbox.slot, new.op, new.key, new.dedup_key, v_payload, v_old_payload, v_headers::text)
+  returning id into new.id;
+  return new;
+end $$;
+comment on function tide._publication_insert() is 'Trigger function: checks one message and stores it';
+
+create trigger publication_insert instead of insert on tide._publication
+  for each row execute function tide._publication_insert();
+comment on trigger publication_insert on tide._publication is 'Checks one message and stores it';
+
+-- What is wrong with the arrays of a batch; the element is named by its place, counting from 1.
+create function tide._publish_batch_refuse(outbox text, max_payload_bytes integer, payloads jsonb[], old_payloads jsonb[], ops text[], others integer[])
+returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_bad record;
+begin
+  if exists (select from unnest(_publish_batch_refuse.others) as n where n <> cardinality(_publish_batch_refuse.payloads)) then
+    raise exception using errcode = 'TD006', message = 'the arrays of a batch are not equally long',
+      hint = 'Pass arrays with one element for each payload, or leave them out.';
+  end if;
+  select e.place, e.op, e.payload is null as payload_is_null,
+         greatest(octet_length(e.payload::text), octet_length(e.old_payload::text)) as bytes into v_bad
+    from unnest(_publish_batch_refuse.payloads, _publish_batch_refuse.old_payloads, _publish_batch_refuse.ops)
+         with ordinality as e (payload, old_payload, op, place)
+   where e.op is null or e.op not in ('insert', 'update', 'delete') or (e.payload is null and e.op <> 'delete')
+      or greatest(octet_length(e.payload::text), octet_length(e.old_payload::text)) > _publish_batch_refuse.max_payload_bytes
+   order by e.place limit 1;
+  if not found then
+    return;
+  end if;
+  if v_bad.op is null or v_bad.op not in ('insert', 'update', 'delete') then
+    raise exception using errcode = case when v_bad.op is null then 'TD006' else 'TD003' end,
+      message = format('op %s of element %s is not known', coalesce(quote_literal(v_bad.op), 'null'), v_bad.place),
+      hint = 'op is ''insert'', ''update'' or ''delete''.';
+  elsif v_bad.payload_is_null and v_bad.op <> 'delete' then
+    raise exception using errcode = 'TD006', message = format('the payload of element %s is null', v_bad.place),
+      hint = 'Only a delete may have no payload; for the JSON value null pass ''null''::jsonb.';
+  end if;
+  raise exception using errcode = 'TD004',
+    message = format('the payload of element %s has %s bytes, above the limit of outbox %L, %s bytes',
+      v_bad.place, v_bad.bytes, _publish_batch_refuse.outbox, _publish_batch_refuse.max_payload_bytes),
+    hint = format('Publish less, or raise the limit: select tide.outbox_alter(%L, max_payload_bytes => ...);', _publish_batch_refuse.outbox);
+end $$;
+comment on function tide._publish_batch_refuse(text, integer, jsonb[], jsonb[], text[], integer[]) is 'Raises what is wrong with the elements of a batch, if anything is';
+
+-- Stores a batch with one INSERT; ids come in the order of the arrays. Locks as for one message.
+create function tide._publication_batch_insert() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox;
+  v_count integer := coalesce(cardinality(new.payloads), 0);
+  v_ops text[] := coalesce(new.ops, array_fill('insert'::text, array[v_count]));
+begin
+  select o.* into v_outbox from tide.outbox o where o.name = new.outbox;
+  if not found or not v_outbox.enabled
+     or not has_column_privilege(new.caller, 'tide.message_' || v_outbox.outbox_id, 'outbox_id', 'INSERT') then
+    perform tide._publish_refuse(new.outbox, new.caller);
+  end if;
+  if new.payloads is null then
+    raise exception using errcode = 'TD006', message = format('the payloads of a batch to outbox %L are null', new.outbox),
+      hint = 'Pass an array of jsonb; an empty one publishes nothing.';
+  end if;
+  perform tide._publish_batch_refuse(new.outbox, v_outbox.max_payload_bytes, new.payloads, new.old_payloads, v_ops,
+    array[cardinality(new.dedup_keys), cardinality(v_ops), cardinality(new.keys), cardinality(new.headers), cardinality(new.old_payloads)]);
+  if current_setting('synchronous_commit') = 'off' then
+    perform set_config('synchronous_commit', 'on', true);
+  end if;
+  with stored as (
+    insert into tide.message (outbox_id, slot, op, key, dedup_key, payload, old_payload, headers)
+    select v_outbox.outbox_id, v_outbox.slot, e.op, e.key, e.dedup_key, e.payload::text, e.old_payload::text,
+           tide._publish_headers(e.header)::text
+      from unnest(new.payloads, new.dedup_keys, v_ops, new.keys, new.headers, new.old_payloads)
+           with ordinality as e (payload, dedup_key, op, key, header, old_payload, place)
+     order by e.place
+    returning id)
+  select coalesce(array_agg(s.id order by s.id), '{}') into new.ids from stored s;
+  return new;
+end $$;
+comment on function tide._publication_batch_insert() is 'Trigger function: checks a batch of messages and stores it';
+
+create trigger publication_batch_insert instead of insert on tide._publication_batch
+  for each row execute function tide._publication_batch_insert();
+comment on trigger publication_batch_insert on tide._publication_batch is 'Checks a batch of messages and stores it';
+
+create function tide.outbox_publish(
+  outbox text, payload jsonb, dedup_key text default null, op text default 'insert',
+  old_payload jsonb default null, headers jsonb default null, key text default null)
+returns bigint language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id bigint;
+begin
+  if current_setting('transaction_read_only') = 'on' then
+    raise exception using errcode = 'TD007',
+      message = format('cannot publish to outbox %L in a read-only transaction', outbox_publish.outbox),
+      hint = 'Publish in a read-write transaction on the primary server.';
+  end if;
+  insert into tide._publication as p (outbox, payload, dedup_key, op, old_payload, headers, key)
+  values (outbox_publish.outbox, outbox_publish.payload, outbox_publish.dedup_key, outbox_publish.op,
+          outbox_publish.old_payload, outbox_publish.headers, outbox_publish.key)
+  returning p.id into v_id;
+  return v_id;
+end $$;
+comment on function tide.outbox_publish(text, jsonb, text, text, jsonb, jsonb, text) is
+  'Publishes a message in the caller''s transaction and returns its id: delivered if the transaction commits, never seen if it rolls back. Order per key holds when it is called after the entity was locked';
+
+create function tide.outbox_publish_batch(
+  outbox text, payloads jsonb[], dedup_keys text[] default null, ops text[] default null,
+  keys text[] default null, headers jsonb[] default null, old_payloads jsonb[] default null)
+returns bigint[] language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ids bigint[];
+begin
+  if current_setting('transaction_read_only') = 'on' then
+    raise exception using errcode = 'TD007',
+      message = format('cannot publish to outbox %L in a read-only transaction', outbox_publish_batch.outbox),
+      hint = 'Publish in a read-write transaction on the primary server.';
+  end if;
+  insert into tide._publication_batch as p (outbox, payloads, dedup_keys, ops, keys, headers, old_payloads)
+  values (outbox_publish_batch.outbox, outbox_publish_batch.payloads, outbox_publish_batch.dedup_keys, outbox_publish_batch.ops,
+          outbox_publish_batch.keys, outbox_publish_batch.headers, outbox_publish_batch.old_payloads)
+  returning p.ids into v_ids;
+  return v_ids;
+end $$;
+comment on function tide.outbox_publish_batch(text, jsonb[], text[], text[], text[], jsonb[], jsonb[]) is
+  'Publishes many messages with one INSERT in the caller''s transaction and returns their ids in the order of the arrays';
+
+-- ---- 0210_outbox.sql ----
+-- Outboxes: create, alter, enable, disable, drop, and the rights of publishers.
+-- Called by administrators. All run with the owner's rights, because they make and drop tables.
+-- Creating an outbox and growing its ring never make a publisher wait: tables are created apart and attached
+-- (SHARE UPDATE EXCLUSIVE on the parent), never created as PARTITION OF, which takes ACCESS EXCLUSIVE on it.
+-- Dropping has to take ACCESS EXCLUSIVE on tide.message; it waits for it a moment only, then asks to try again.
+
+create function tide._outbox(name text) returns tide.outbox
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox;
+  v_near text;
+begin
+  if _outbox.name is null then
+    raise exception using errcode = 'TD006', message = 'the name of the outbox is null', hint = 'Name the outbox.';
+  end if;
+  select o.* into v_outbox from tide.outbox o where o.name = _outbox.name;
+  if not found then
+    select tide._nearest(_outbox.name, array_agg(o.name order by o.name)) into v_near from tide.outbox o;
+    raise exception using errcode = 'TD001', message = format('outbox %L does not exist', _outbox.name),
+      hint = case when v_near is null then '' else format('Did you mean %L? ', v_near) end
+        || format('Create it: select tide.outbox_create(%L);', _outbox.name);
+  end if;
+  return v_outbox;
+end $$;
+comment on function tide._outbox(text) is 'The outbox of that name; raises TD001 with the nearest name when there is none';
+
+create function tide._check_name(kind text, name text) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if _check_name.name is null then
+    raise exception using errcode = 'TD006', message = format('the name of the %s is null', _check_name.kind),
+      hint = 'Give it a name of 1 to 255 bytes.';
+  elsif octet_length(_check_name.name) not between 1 and 255 or _check_name.name ~ '[\x01-\x1f\x7f]' then
+    raise exception using errcode = 'TD008',
+      message = format('%L cannot be the name of a %s', left(_check_name.name, 300), _check_name.kind),
+      hint = 'A name is 1 to 255 bytes long and has no control characters; everything else is allowed.';
+  end if;
+end $$;
+comment on function tide._check_name(text, text) is 'Raises TD006 or TD008 when a text cannot be a name';
+
+-- Adds one slot to an outbox's ring. Locks: SHARE UPDATE EXCLUSIVE on the outbox's table; publishers go on.
+create function tide._slot_add(outbox_id integer, slot integer) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table text := format('message_%s', _slot_add.outbox_id);
+  v_slot text := format('message_%s_%s', _slot_add.outbox_id, _slot_add.slot);
+begin
+  execute format('create table tide.%I (like tide.%I including defaults including constraints, constraint slot_fixed check (slot = %s)) '
+    || 'with (autovacuum_vacuum_insert_threshold = 100000, autovacuum_vacuum_insert_scale_factor = 0.5)',
+    v_slot, v_table, _slot_add.slot);
+  execute format('create index %I on tide.%I (id)', v_slot || '_id', v_slot);
+  execute format('create index %I on tide.%I (xid, id)', v_slot || '_xid_id', v_slot);
+  execute format('comment on table tide.%I is %L', v_slot, 'One slot of an outbox''s ring; emptied as a whole by tide.retention_run');
+  execute format('alter table tide.%I attach partition tide.%I for values in (%s)', v_table, v_slot, _slot_add.slot);
+  insert into tide.slot (outbox_id, slot) values (_slot_add.outbox_id, _slot_add.slot);
+end $$;
+comment on function tide._slot_add(integer, integer) is 'Adds one slot to an outbox''s ring without making publishers wait';
+
+create function tide.outbox_create(
+  name text, retention_hours integer default 48, max_payload_bytes integer default 1000000,
+  slots integer default 4, drop_without_group boolean default false, if_not_exists boolean default false)
+returns integer language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id integer;
+  v_table text;
+  v_slot integer;
+begin
+  perform tide._check_name('outbox', outbox_create.name);
+  perform tide._check_outbox_settings(outbox_create.name, outbox_create.retention_hours, outbox_create.max_payload_bytes,
+    outbox_create.slots, outbox_create.drop_without_group);
+  insert into tide.outbox (name, retention_hours, max_payload_bytes, slots, drop_without_group)
+  values (outbox_create.name, outbox_create.retention_hours, outbox_create.max_payload_bytes, outbox_create.slots,
+          outbox_create.drop_without_group)
+  on conflict on constraint outbox_name_unique do nothing
+  returning outbox_id into v_id;
+  if v_id is null then
+    if outbox_create.if_not_exists then
+      return (tide._outbox(outbox_create.name)).outbox_id;
+    end if;
+    raise exception using errcode = 'TD009', message = format('outbox %L exists already', outbox_create.name),
+      hint = 'Use it, change it with tide.outbox_alter, or pass if_not_exists => true.';
+  end if;
+  v_table := format('message_%s', v_id);
+  execute format('create table tide.%I (like tide.message including defaults, constraint outbox_id_fixed check (outbox_id = %s)) '
+    || 'partition by list (slot)', v_table, v_id);
+  execute format('create index %I on tide.%I (id)', v_table || '_id', v_table);
+  execute format('create index %I on tide.%I (xid, id)', v_table || '_xid_id', v_table);
+  execute format('comment on table tide.%I is %L', v_table, 'Messages of outbox ' || outbox_create.name);
+  for v_slot in 0 .. outbox_create.slots - 1 loop
+    perform tide._slot_add(v_id, v_slot);
+  end loop;
+  execute format('alter table tide.message attach partition tide.%I for values in (%s)', v_table, v_id);
+  perform tide._grant_messages(v_id);
+  return v_id;
+end $$;
+comment on function tide.outbox_create(text, integer, integer, integer, boolean, boolean) is
+  'Creates an outbox and returns its number. retention_hours: how long delivered messages are kept; max_payload_bytes: largest payload; slots: size of its ring; drop_without_group: whether messages may be dropped while no consumer group exists';
+
+create function tide._check_outbox_settings(
+  name text, retention_hours integer, max_payload_bytes integer, slots integer, drop_without_group boolean) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if retention_hours is null or max_payload_bytes is null or slots is null or drop_without_group is null then
+    raise exception using errcode = 'TD006', message = format('a setting of outbox %L is null', _check_outbox_settings.name),
+      hint = 'Leave the argument out to get its default.';
+  elsif retention_hours not between 1 and 87600 then
+    raise exception using errcode = 'TD020', message = format('retention_hours of outbox %L is %s', _check_outbox_settings.name, retention_hours),
+      hint = 'Use 1 to 87600 hours.';
+  elsif max_payload_bytes not between 1 and 100000000 then
+    raise exception using errcode = 'TD020', message = format('max_payload_bytes of outbox %L is %s', _check_outbox_settings.name, max_payload_bytes),
+      hint = 'Use 1 to 100000000 bytes.';
+  elsif slots not between 3 and 1000 then
+    raise exception using errcode = 'TD020', message = format('slots of outbox %L is %s', _check_outbox_settings.name, slots),
+      hint = 'Use 3 to 1000 slots; 4 is right for nearly everybody.';
+  end if;
+end $$;
+comment on function tide._check_outbox_settings(text, integer, integer, integer, boolean) is 'Raises TD006 or TD020 when a setting of an outbox is out of range';
+
+create function tide.outbox_alter(
+  name text, retention_hours integer default null, max_payload_bytes integer default null, drop_without_group boolean default null)
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(outbox_alter.name);
+begin
+  v_outbox.retention_hours := coalesce(outbox_alter.retention_hours, v_outbox.retention_hours);
+  v_outbox.max_payload_bytes := coalesce(outbox_alter.max_payload_bytes, v_outbox.max_payload_bytes);
+  v_outbox.drop_without_group := coalesce(outbox_alter.drop_without_group, v_outbox.drop_without_group);
+  perform tide._check_outbox_settings(v_outbox.name, v_outbox.retention_hours, v_outbox.max_payload_bytes,
+    v_outbox.slots, v_outbox.drop_without_group);
+  update tide.outbox o
+     set retention_hours = v_outbox.retention_hours, max_payload_bytes = v_outbox.max_payload_bytes,
+         drop_without_group = v_outbox.drop_without_group
+   where o.outbox_id = v_outbox.outbox_id;
+end $$;
+comment on function tide.outbox_alter(text, integer, integer, boolean) is 'Changes settings of an outbox; arguments left out stay as they are';
+
+create function tide.outbox_enable(name text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update tide.outbox o set enabled = true where o.outbox_id = (tide._outbox(outbox_enable.name)).outbox_id and not o.enabled;
+end $$;
+comment on function tide.outbox_enable(text) is 'Lets publishers publish to an outbox again; does nothing when they can';
+
+create function tide.outbox_disable(name text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update tide.outbox o set enabled = false where o.outbox_id = (tide._outbox(outbox_disable.name)).outbox_id and o.enabled;
+end $$;
+comment on function tide.outbox_disable(text) is 'Refuses publishing to an outbox; what was published before is still delivered';
+
+-- Locks: ACCESS EXCLUSIVE on tide.message for the drop, waited for at most 200 ms, so that publishers of other
+-- outboxes queue behind it no longer than that; 55P03 (lock_not_available) means: try again.
+create function tide.outbox_drop(name text, force boolean default false) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
+declare
+  v_outbox tide.outbox := tide._outbox(outbox_drop.name);
+  v_pipelines text;
+  v_waiting boolean;
+begin
+  select string_agg(quote_literal(p.name), ', ' order by p.name) into v_pipelines
+    from tide.pipeline p where p.outbox_id = v_outbox.outbox_id;
+  if v_pipelines is not null then
+    raise exception using errcode = 'TD011', message = format('outbox %L is read by pipeline %s', v_outbox.name, v_pipelines),
+      hint = 'Drop the pipelines first: select tide.relay_drop(...);';
+  end if;
+  if not outbox_drop.force then
+    if v_outbox.enabled then
+      raise exception using errcode = 'TD011', message = format('outbox %L is enabled', v_outbox.name),
+        hint = format('Disable it first, so that nobody publishes into it: select tide.outbox_disable(%L);', v_outbox.name);
+    end if;
+    execute format('select exists (select from tide.%I)', 'message_' || v_outbox.outbox_id) into v_waiting;
+    if v_waiting then
+      raise exception using errcode = 'TD011', message = format('outbox %L holds messages', v_outbox.name),
+        hint = format('To lose them: select tide.outbox_drop(%L, force => true);', v_outbox.name);
+    end if;
+  end if;
+  delete from tide.consumer_group g where g.outbox_id = v_outbox.outbox_id;
+  execute format('drop table tide.%I', 'message_' || v_outbox.outbox_id);
+  delete from tide.outbox o where o.outbox_id = v_outbox.outbox_id;
+end $$;
+comment on function tide.outbox_drop(text, boolean) is
+  'Drops an outbox, its consumer groups and its messages. Without force it must be disabled and empty. Waits at most 200 ms for its lock, then raises 55P03: try again';
+
+create function tide._check_role(role text) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if not exists (select from pg_roles r where r.rolname = _check_role.role) then
+    raise exception using errcode = '42704', message = format('role %L does not exist', _check_role.role),
+      hint = format('Create it: create role %I;', coalesce(_check_role.role, 'name'));
+  end if;
+end $$;
+comment on function tide._check_role(text) is 'Raises 42704 when there is no such role';
+
+create function tide.outbox_grant(outbox text, role text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(outbox_grant.outbox);
+begin
+  perform tide._check_role(outbox_grant.role);
+  perform tide._grant_publishing(outbox_grant.role);
+  execute format('grant insert (outbox_id) on tide.%I to %I', 'message_' || v_outbox.outbox_id, outbox_grant.role);
+end $$;
+comment on function tide.outbox_grant(text, text) is 'Lets a role publish to one outbox, and nothing else: it cannot read messages, nor write an id or an xid';
+
+create function tide.outbox_revoke(outbox text, role text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(outbox_revoke.outbox);
+begin
+  perform tide._check_role(outbox_revoke.role);
+  execute format('revoke insert (outbox_id) on tide.%I from %I', 'message_' || v_outbox.outbox_id, outbox_revoke.role);
+end $$;
+comment on function tide.outbox_revoke(text, text) is 'Takes the right to publish to one outbox from a role';
+
+-- ---- 0220_cursor.sql ----
+-- The cursor as the relay uses it: own it, keep it, settle it, give it back.
+-- Called by relays only. Every write compares owner token, epoch, generation and timeline in its WHERE:
+-- no row touched means that the relay must forget what it remembers and read the cursor again.
+-- Ownership commits synchronously, a settle need not: a crash repeats what it covered.
+-- Locks: the group's row in tide.cursor, for the length of one statement.
+
+create function tide._timeline() returns integer
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::integer;
+end $$;
+comment on function tide._timeline() is 'The WAL timeline of this primary server; another number after every promotion';
+
+create function tide.version() returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select format('%s (schema %s)', v.release, v.version) from tide.schema_version v order by v.version desc limit 1);
+end $$;
+comment on function tide.version() is 'Release and schema version installed in this database';
+
+-- Takes a cursor that nobody owns, that this process owns already, or whose owner's lease ran out and whose last
+-- requests must have ended (lease + takeover_ms). Returns no row while another relay owns it.
+create function tide._cursor_acquire(group_id integer, shard integer, owner_token uuid, owner text, lease_ms integer, takeover_ms integer)
+returns setof tide.cursor language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  return query
+  update tide.cursor c
+     set taken_over_at = case when c.owner_token <> _cursor_acquire.owner_token then v_now else c.taken_over_at end,
+         taken_over_from = case when c.owner_token <> _cursor_acquire.owner_token then c.owner else c.taken_over_from end,
+         owner_token = _cursor_acquire.owner_token, owner = _cursor_acquire.owner, epoch = c.epoch + 1,
+         lease_until = v_now + _cursor_acquire.lease_ms * interval '1 ms', takeover_ms = _cursor_acquire.takeover_ms,
+         timeline = tide._timeline(), stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_acquire.group_id and c.shard = _cursor_acquire.shard
+     and c.stamp = c.xmin
+     and (c.owner_token is null or c.owner_token = _cursor_acquire.owner_token
+          or c.lease_until + c.takeover_ms * interval '1 ms' < v_now)
+  returning c.*;
+end $$;
+comment on function tide._cursor_acquire(integer, integer, uuid, text, integer, integer) is
+  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, or the row was copied from another cluster';
+
+create function tide._cursor_renew(group_id integer, shard integer, owner_token uuid, epoch bigint, lease_ms integer)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  update tide.cursor c
+     set lease_until = clock_timestamp() + _cursor_renew.lease_ms * interval '1 ms', stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_renew.group_id and c.shard = _cursor_renew.shard
+     and c.owner_token = _cursor_renew.owner_token and c.epoch = _cursor_renew.epoch;
+  return found;
+end $$;
+comment on function tide._cursor_renew(integer, integer, uuid, bigint, integer) is 'Prolongs the owner''s lease; false: it is no longer the owner';
+
+create function tide._cursor_release(group_id integer, shard integer, owner_token uuid, epoch bigint)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  update tide.cursor c
+     set owner_token = null, lease_until = null, stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_release.group_id and c.shard = _cursor_release.shard
+     and c.owner_token = _cursor_release.owner_token and c.epoch = _cursor_release.epoch;
+  return found;
+end $$;
+comment on function tide._cursor_release(integer, integer, uuid, bigint) is 'The owner signs off: everything it sent is answered, a successor need not wait';
+
+-- Moves the position. The snapshots are written only when the window changed: an UPDATE that leaves them alone
+-- copies a pointer at most, and stays HOT.
+create function tide._cursor_settle(
+  group_id integer, shard integer, owner_token uuid, epoch bigint, generation bigint, timeline integer,
+  last_id bigint, replay_from bigint, replay_last bigint)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  update tide.cursor c
+     set last_id = _cursor_settle.last_id, replay_from = _cursor_settle.replay_from, replay_last = _cursor_settle.replay_last,
+         settled_at = clock_timestamp(), stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_settle.group_id and c.shard = _cursor_settle.shard
+     and c.owner_token = _cursor_settle.owner_token and c.epoch = _cursor_settle.epoch
+     and c.generation = _cursor_settle.generation and tide._timeline() = _cursor_settle.timeline;
+  return found;
+end $$;
+comment on function tide._cursor_settle(integer, integer, uuid, bigint, bigint, integer, bigint, bigint, bigint) is
+  'Moves the cursor within its window or replay pass; false: this relay must read the cursor again';
+
+create function tide._cursor_settle_window(
+  group_id integer, shard integer, owner_token uuid, epoch bigint, generation bigint, timeline integer,
+  prev pg_snapshot, cur pg_snapshot, first_id bigint, last_id bigint, window_token uuid)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  update tide.cursor c
+     set prev = _cursor_settle_window.prev, cur = _cursor_settle_window.cur, first_id = _cursor_settle_window.first_id,
+         last_id = _cursor_settle_window.last_id, window_token = _cursor_settle_window.window_token,
+         replay_from = null, replay_last = null, settled_at = clock_timestamp(), stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_settle_window.group_id and c.shard = _cursor_settle_window.shard
+     and c.owner_token = _cursor_settle_window.owner_token and c.epoch = _cursor_settle_window.epoch
+     and c.generation = _cursor_settle_window.generation and tide._timeline() = _cursor_settle_window.timeline;
+  return found;
+end $$;
+comment on function tide._cursor_settle_window(integer, integer, uuid, bigint, bigint, integer, pg_snapshot, pg_snapshot, bigint, bigint, uuid) is
+  'Moves the cursor into another window, or to the end of one; false: this relay must read the cursor again';
+
+-- A commit that waits for the log: makes everything written so far durable. Used when a window's snapshot was taken
+-- at a log position that is not flushed yet, before its first message is sent.
+create function tide._flush() returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  perform pg_logical_emit_message(true, 'pg_tide', '');
+end $$;
+comment on function tide._flush() is 'Writes and, at commit, flushes a tiny log record, and so everything before it';
+
+-- ---- 0230_pipeline.sql ----
+-- Pipelines: set, enable, disable, drop; and what relays write about themselves and their pipelines.
+-- relay_set_outbox, relay_enable, relay_disable and relay_drop are called by administrators.
+-- The functions that begin with _relay and _pipeline are called by relays only.
+-- Configuration commits synchronously: a relay must never run a configuration that a crash takes back.
+-- Locks: the pipeline's row; relay_set_outbox also the outbox's row (FOR SHARE), against retention.
+
+create function tide._pipeline(name text) returns tide.pipeline
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_pipeline tide.pipeline;
+  v_near text;
+begin
+  select p.* into v_pipeline from tide.pipeline p where p.name = _pipeline.name;
+  if not found then
+    select tide._nearest(_pipeline.name, array_agg(p.name order by p.name)) into v_near from tide.pipeline p;
+    raise exception using errcode = 'TD021', message = format('pipeline %L does not exist', _pipeline.name),
+      hint = case when v_near is null then 'See tide.pipelines for those that do.' else format('Did you mean %L?', v_near) end;
+  end if;
+  return v_pipeline;
+end $$;
+comment on function tide._pipeline(text) is 'The pipeline of that name; raises TD021 with the nearest name when there is none';
+
+create function tide._pipeline_record(pipeline text, action text, version bigint, config jsonb) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  insert into tide.pipeline_change (pipeline, action, version, config, acting_as)
+  values (_pipeline_record.pipeline, _pipeline_record.action, _pipeline_record.version, _pipeline_record.config,
+          coalesce(nullif(current_setting('role'), 'none'), session_user));
+end $$;
+comment on function tide._pipeline_record(text, text, bigint, jsonb) is 'Writes down who changed a pipeline';
+
+-- Finds or makes the group; a group that starts at the end holds its outbox's row against retention meanwhile.
+create function tide._group_ensure(outbox tide.outbox, name text, start text) returns integer
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_group_id integer;
+begin
+  perform from tide.outbox o where o.outbox_id = (_group_ensure.outbox).outbox_id for share;
+  insert into tide.consumer_group (outbox_id, name) values ((_group_ensure.outbox).outbox_id, _group_ensure.name)
+  on conflict on constraint consumer_group_name_unique do nothing
+  returning group_id into v_group_id;
+  if v_group_id is null then
+    select g.group_id into v_group_id from tide.consumer_group g
+     where g.outbox_id = (_group_ensure.outbox).outbox_id and g.name = _group_ensure.name;
+    return v_group_id;
+  end if;
+  insert into tide.cursor (group_id, prev, timeline, stamp)
+  values (v_group_id, case _group_ensure.start when 'earliest' then '1:1:'::pg_snapshot else pg_current_snapshot() end,
+          tide._timeline(), pg_current_xact_id()::xid);
+  perform tide._cursor_stamp(v_group_id);
+  return v_group_id;
+end $$;
+comment on function tide._group_ensure(tide.outbox, text, text) is 'Number of the consumer group of that name on that outbox, made when missing';
+
+-- A row written inside a savepoint carries the savepoint's xid, not the transaction's: the stamp follows it.
+create function tide._cursor_stamp(group_id integer) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  update tide.cursor c set stamp = c.xmin where c.group_id = _cursor_stamp.group_id and c.stamp <> c.xmin;
+end $$;
+comment on function tide._cursor_stamp(integer) is 'After a write that may have run inside a savepoint: stamps the row with the xid that really wrote it';
+
+create function tide.relay_set_outbox(pipeline text, outbox text, consumer_group text, config jsonb, start text default 'earliest')
+returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox;
+  v_old tide.pipeline;
+  v_old_group text;
+  v_group_id integer;
+  v_driver text;
+  v_version bigint;
+begin
+  perform tide._check_name('pipeline', relay_set_outbox.pipeline);
+  perform tide._check_name('consumer group', relay_set_outbox.consumer_group);
+  v_outbox := tide._outbox(relay_set_outbox.outbox);
+  perform tide._config_refuse(relay_set_outbox.pipeline, relay_set_outbox.config);
+  if relay_set_outbox.start is null or relay_set_outbox.start not in ('earliest', 'latest') then
+    raise exception using errcode = 'TD020', message = format('start is %s', coalesce(quote_literal(relay_set_outbox.start), 'null')),
+      hint = 'Use ''earliest'' (everything the outbox holds) or ''latest'' (what commits from now on).';
+  end if;
+  perform pg_advisory_xact_lock(hashtextextended('tide.pipeline ' || relay_set_outbox.pipeline, 0));
+  select p.* into v_old from tide.pipeline p where p.name = relay_set_outbox.pipeline for update;
+  if v_old.outbox_id <> v_outbox.outbox_id then
+    raise exception using errcode = 'TD022', message = format('pipeline %L reads outbox %L; that cannot change to %L',
+        v_old.name, (select o.name from tide.outbox o where o.outbox_id = v_old.outbox_id), v_outbox.name),
+      hint = format('Use another pipeline name, or drop it first: select tide.relay_drop(%L);', v_old.name);
+  end if;
+  v_group_id := tide._group_ensure(v_outbox, relay_set_outbox.consumer_group, relay_set_outbox.start);
+  select p.name into v_driver from tide.pipeline p where p.group_id = v_group_id and p.name <> relay_set_outbox.pipeline;
+  if found then
+    raise exception using errcode = 'TD023', message = format('consumer group %L on outbox %L is driven by pipeline %L',
+        relay_set_outbox.consumer_group, v_outbox.name, v_driver),
+      hint = 'A cursor is driven by one pipeline: name another group, or drop that pipeline.';
+  end if;
+  if v_old.pipeline_id is null then
+    insert into tide.pipeline (name, outbox_id, group_id, config)
+    values (relay_set_outbox.pipeline, v_outbox.outbox_id, v_group_id, relay_set_outbox.config)
+    returning version into v_version;
+  elsif v_old.config = relay_set_outbox.config and v_old.group_id = v_group_id then
+    return v_old.version;
+  else
+    if v_old.group_id <> v_group_id then
+      select g.name into v_old_group from tide.consumer_group g where g.group_id = v_old.group_id;
+      raise notice using message = format('pipeline %L now drives group %L; group %L stays where it is and holds messages back from retention',
+          v_old.name, relay_set_outbox.consumer_group, v_old_group),
+        hint = format('When it is no longer needed: select tide.group_drop(%L, %L);', v_old_group, v_outbox.name);
+    end if;
+    update tide.pipeline p
+       set config = relay_set_outbox.config, group_id = v_group_id, version = p.version + 1,
+           updated_at = clock_timestamp(), updated_by = session_user
+     where p.pipeline_id = v_old.pipeline_id
+    returning p.version into v_version;
+  end if;
+  perform tide._pipeline_record(relay_set_outbox.pipeline, 'set', v_version, relay_set_outbox.config);
+  return v_version;
+end $$;
+comment on function tide.relay_set_outbox(text, text, text, jsonb, text) is
+  'Creates a pipeline (enabled) or changes its configuration, and creates its consumer group when missing; returns the pipeline''s version. Calling it again with the same arguments changes nothing; a disabled pipeline stays disabled';
+
+create function tide._config_refuse(pipeline text, config jsonb) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_problem record;
+  v_errors text[] := '{}';
+begin
+  for v_problem in select v.path, v.severity, v.message from tide.relay_validate(_config_refuse.config) v loop
+    if v_problem.severity = 'error' then
+      v_errors := v_errors || format('%s: %s', v_problem.path, v_problem.message);
+    else
+      raise notice '%: %', v_problem.path, v_problem.message;
+    end if;
+  end loop;
+  if v_errors <> '{}' then
+    raise exception using errcode = 'TD020',
+      message = format('the configuration of pipeline %L is not valid: %s', _config_refuse.pipeline, v_errors[1]),
+      detail = array_to_string(v_errors, E'\n'),
+      hint = 'See select * from tide.config_keys; and select * from tide.relay_validate(''{...}'');';
+  end if;
+end $$;
+comment on function tide._config_refuse(text, jsonb) is 'Raises TD020 with all errors of a configuration, each with its path; warnings become notices';
+
+create function tide._relay_switch(pipeline text, enabled boolean) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_pipeline tide.pipeline := tide._pipeline(_relay_switch.pipeline);
+begin
+  update tide.pipeline p
+     set enabled = _relay_switch.enabled, version = p.version + 1, updated_at = clock_timestamp(), updated_by = session_user
+   where p.pipeline_id = v_pipeline.pipeline_id and p.enabled <> _relay_switch.enabled
+  returning p.* into v_pipeline;
+  if found then
+    perform tide._pipeline_record(v_pipeline.name, case when _relay_switch.enabled then 'enable' else 'disable' end,
+      v_pipeline.version, v_pipeline.config);
+  end if;
+end $$;
+comment on function tide._relay_switch(text, boolean) is 'Enables or disables a pipeline; does nothing when it is so already';
+
+create function tide.relay_enable(pipeline text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform tide._relay_switch(relay_enable.pipeline, true);
+end $$;
+comment on function tide.relay_enable(text) is 'Lets relays run a pipeline; does nothing when it is enabled already';
+
+create function tide.relay_disable(pipeline text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform tide._relay_switch(relay_disable.pipeline, false);
+end $$;
+comment on function tide.relay_disable(text) is 'Stops a pipeline within a second; its group keeps its place';
+
+create function tide.relay_drop(pipeline text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_pipeline tide.pipeline := tide._pipeline(relay_drop.pipeline);
+begin
+  delete from tide.pipeline p where p.pipeline_id = v_pipeline.pipeline_id;
+  perform tide._pipeline_record(v_pipeline.name, 'drop', v_pipeline.version + 1, null);
+end $$;
+comment on function tide.relay_drop(text) is 'Drops a pipeline. Its consumer group stays, with its place, until tide.group_drop';
+
+-- A relay says that it lives. A second process under the same id, while the first still lives, is refused.
+create function tide._relay_seen(relay_id text, token uuid, host text, pid integer, release text, alive_ms integer) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  insert into tide.relay as r (relay_id, token, host, pid, release)
+  values (_relay_seen.relay_id, _relay_seen.token, _relay_seen.host, _relay_seen.pid, _relay_seen.release)
+  on conflict on constraint relay_pk do update
+     set token = excluded.token, host = excluded.host, pid = excluded.pid, release = excluded.release, seen_at = clock_timestamp(),
+         ended_at = null, started_at = case when r.token = excluded.token then r.started_at else clock_timestamp() end
+   where r.token = excluded.token or r.ended_at is not null
+      or r.seen_at < clock_timestamp() - _relay_seen.alive_ms * interval '1 ms';
+  return found;
+end $$;
+comment on function tide._relay_seen(text, uuid, text, integer, text, integer) is
+  'A relay says that it lives; false: another living process goes by the same id';
+
+create function tide._relay_ended(relay_id text, token uuid) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update tide.relay r set ended_at = clock_timestamp(), seen_at = clock_timestamp()
+   where r.relay_id = _relay_ended.relay_id and r.token = _relay_ended.token;
+end $$;
+comment on function tide._relay_ended(text, uuid) is 'A relay signs off';
+
+create function tide._pipeline_report(
+  pipeline_id integer, relay_id text, version bigint, state text, error_class text, error_code text, error text, cure text, message_id bigint)
+returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  insert into tide.pipeline_state as s (pipeline_id, relay_id, version, state, error_class, error_code, error, cure, message_id)
+  select p.pipeline_id, _pipeline_report.relay_id, _pipeline_report.version, _pipeline_report.state, _pipeline_report.error_class,
+         _pipeline_report.error_code, _pipeline_report.error, _pipeline_report.cure, _pipeline_report.message_id
+    from tide.pipeline p where p.pipeline_id = _pipeline_report.pipeline_id
+  on conflict on constraint pipeline_state_pk do update
+     set relay_id = excluded.relay_id, version = excluded.version, state = excluded.state, error_class = excluded.error_class,
+         error_code = excluded.error_code, error = excluded.error, cure = excluded.cure, message_id = excluded.message_id,
+         since = case when s.state = excluded.state then s.since else clock_timestamp() end;
+end $$;
+comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint) is 'A relay writes the state of a pipeline';
+
+-- ---- 0240_group.sql ----
+-- Consumer groups: rewind, skip, rebase, drop. Called by administrators, while relays run or not.
+-- Each raises generation and epoch in its transaction: an owner's next settle touches no row, and it reads again.
+-- Nothing here deletes a message; group_rebase is the only thing that ever updates messages.
+-- Locks: the group's row in tide.cursor, and the outbox's row (FOR SHARE) against retention.
+
+create function tide._group(name text, outbox text) returns tide.consumer_group
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(_group.outbox);
+  v_group tide.consumer_group;
+  v_near text;
+begin
+  select g.* into v_group from tide.consumer_group g where g.outbox_id = v_outbox.outbox_id and g.name = _group.name;
+  if not found then
+    select tide._nearest(_group.name, array_agg(g.name order by g.name)) into v_near
+      from tide.consumer_group g where g.outbox_id = v_outbox.outbox_id;
+    raise exception using errcode = 'TD030', message = format('outbox %L has no consumer group %L', v_outbox.name, _group.name),
+      hint = case when v_near is null then 'See tide.consumer_groups for those that exist.' else format('Did you mean %L?', v_near) end;
+  end if;
+  return v_group;
+end $$;
+comment on function tide._group(text, text) is 'The consumer group of that name; raises TD030 with the nearest name when there is none';
+
+-- Is the position to be believed? Null when it is, else why not. Asked by relays and by every function here.
+create function tide._cursor_doubt(position_read tide.cursor, written_by xid) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if (_cursor_doubt.position_read).stamp <> _cursor_doubt.written_by then
+    return 'its row was not written by the transaction that it names: the database was restored from a dump, or the row was copied';
+  elsif pg_snapshot_xmax((_cursor_doubt.position_read).prev) > pg_snapshot_xmax(pg_current_snapshot()) then
+    return 'its snapshot names transactions that this server has not reached: the transaction counter was reset';
+  end if;
+  return null;
+end $$;
+comment on function tide._cursor_doubt(tide.cursor, xid) is 'Why a cursor cannot be trusted, or null; written_by is the row''s physical xmin';
+
+create function tide._group_trusted(group_read tide.consumer_group, outbox text) returns tide.cursor
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_cursor tide.cursor;
+  v_doubt text;
+begin
+  select c.* into v_cursor from tide.cursor c where c.group_id = (_group_trusted.group_read).group_id for update;
+  select tide._cursor_doubt(c, c.xmin) into v_doubt from tide.cursor c where c.group_id = v_cursor.group_id;
+  if v_doubt is not null then
+    raise exception using errcode = 'TD032',
+      message = format('the cursor of group %L on outbox %L cannot be trusted: %s', (_group_trusted.group_read).name, _group_trusted.outbox, v_doubt),
+      hint = format('Repair it; messages may be sent again: select tide.group_rebase(%L, %L);', (_group_trusted.group_read).name, _group_trusted.outbox);
+  end if;
+  return v_cursor;
+end $$;
+comment on function tide._group_trusted(tide.consumer_group, text) is 'The locked cursor of a group; raises TD032 when it cannot be trusted';
+
+-- Where a replay pass may start: the wanted id when everything from it on is still there.
+create function tide._rewind_target(outbox tide.outbox, to_id bigint, to_time timestamptz) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table text := 'message_' || (_rewind_target.outbox).outbox_id;
+  v_oldest_id bigint;
+  v_oldest_time timestamptz;
+  v_emptied timestamptz;
+  v_target bigint := _rewind_target.to_id;
+begin
+  execute format('select m.id, m.created_at from tide.%I m order by m.id limit 1', v_table) into v_oldest_id, v_oldest_time;
+  select max(s.emptied_at) into v_emptied from tide.slot s where s.outbox_id = (_rewind_target.outbox).outbox_id;
+  if v_emptied is not null and (v_target < coalesce(v_oldest_id, v_target + 1)
+     or _rewind_target.to_time < coalesce(v_oldest_time, 'infinity')) then
+    raise exception using errcode = 'TD031',
+      message = format('outbox %L no longer holds messages from %s on', (_rewind_target.outbox).name,
+        coalesce('id ' || v_target, _rewind_target.to_time::text)),
+      hint = case when v_oldest_id is null then 'It holds no message at all.'
+        else format('The oldest message it holds has id %s, published %s: rewind to that.', v_oldest_id, v_oldest_time) end;
+  end if;
+  if v_target is null then
+    execute format('select min(m.id) from tide.%I m where m.created_at >= $1', v_table) into v_target using _rewind_target.to_time;
+  end if;
+  return v_target;
+end $$;
+comment on function tide._rewind_target(tide.outbox, bigint, timestamptz) is 'The id at which a replay pass starts; raises TD031 when messages from there on were dropped already';
+
+create function tide.group_rewind(consumer_group text, outbox text, to_id bigint default null, to_time timestamptz default null)
+returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(group_rewind.outbox);
+  v_group tide.consumer_group := tide._group(group_rewind.consumer_group, group_rewind.outbox);
+  v_cursor tide.cursor;
+  v_target bigint;
+begin
+  if (group_rewind.to_id is null) = (group_rewind.to_time is null) then
+    raise exception using errcode = 'TD006', message = 'rewind needs a target: an id or a time, one of them',
+      hint = format('For example: select tide.group_rewind(%L, %L, to_id => 1000);', v_group.name, v_outbox.name);
+  end if;
+  perform from tide.outbox o where o.outbox_id = v_outbox.outbox_id for share;
+  v_cursor := tide._group_trusted(v_group, v_outbox.name);
+  v_target := tide._rewind_target(v_outbox, group_rewind.to_id, group_rewind.to_time);
+  if v_cursor.replay_from is not null then
+    v_target := least(v_target, v_cursor.replay_last + 1);
+  end if;
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  update tide.cursor c
+     set cur = null, first_id = null, window_token = null, last_id = 0,
+         replay_from = v_target, replay_last = v_target - 1,
+         generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
+   where c.group_id = v_group.group_id;
+  perform tide._cursor_stamp(v_group.group_id);
+  return v_target;
+end $$;
+comment on function tide.group_rewind(text, text, bigint, timestamptz) is
+  'Moves a group back: everything from that id on (or from the smallest id published at or after that time) is sent again. Returns the id; null: nothing was published since that time';
+
+create function tide.group_skip(consumer_group text, outbox text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_group tide.consumer_group := tide._group(group_skip.consumer_group, group_skip.outbox);
+begin
+  perform tide._group_trusted(v_group, group_skip.outbox);
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  update tide.cursor c
+     set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
+         replay_from = null, replay_last = null,
+         generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
+   where c.group_id = v_group.group_id;
+  perform tide._cursor_stamp(v_group.group_id);
+end $$;
+comment on function tide.group_skip(text, text) is 'Moves a group to the end: what is committed and not delivered yet is never sent to it. What commits later is';
+
+-- The one repair of a cursor that names another cluster's transactions. A message that is visible, while the transaction
+-- it names is not finished here, came from elsewhere: it gets xid 3, which is finished for every snapshot. Then prev is
+-- a snapshot of this server, and everything from the chosen id on is sent again. Foreign xids that happen to be finished
+-- here need no repair: they are visible in the new prev, so the replay pass has them.
+create function tide.group_rebase(consumer_group text, outbox text, from_id bigint default 0) returns bigint
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(group_rebase.outbox);
+  v_group tide.consumer_group := tide._group(group_rebase.consumer_group, group_rebase.outbox);
+  v_repaired bigint;
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  perform from tide.outbox o where o.outbox_id = v_outbox.outbox_id for share;
+  execute format('update tide.%I m set xid = ''3'' where not pg_visible_in_snapshot(m.xid, pg_current_snapshot()) '
+    || 'and m.xid <> pg_current_xact_id()', 'message_' || v_outbox.outbox_id);
+  get diagnostics v_repaired = row_count;
+  update tide.cursor c
+     set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
+         replay_from = coalesce(group_rebase.from_id, 0), replay_last = coalesce(group_rebase.from_id, 0) - 1,
+         timeline = tide._timeline(), owner_token = null, lease_until = null,
+         generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
+   where c.group_id = v_group.group_id;
+  perform tide._cursor_stamp(v_group.group_id);
+  return v_repaired;
+end $$;
+comment on function tide.group_rebase(text, text, bigint) is
+  'Makes a group''s cursor right again after a dump and restore or a reset of the transaction counter, and sends everything from the given id on again: duplicates rather than loss. Returns how many messages had another cluster''s transaction ids';
+
+create function tide.group_drop(consumer_group text, outbox text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_group tide.consumer_group := tide._group(group_drop.consumer_group, group_drop.outbox);
+  v_pipeline text;
+begin
+  select p.name into v_pipeline from tide.pipeline p where p.group_id = v_group.group_id;
+  if found then
+    raise exception using errcode = 'TD041', message = format('group %L on outbox %L is driven by pipeline %L',
+        v_group.name, group_drop.outbox, v_pipeline),
+      hint = format('Drop the pipeline first: select tide.relay_drop(%L);', v_pipeline);
+  end if;
+  delete from tide.consumer_group g where g.group_id = v_group.group_id;
+end $$;
+comment on function tide.group_drop(text, text) is 'Drops a consumer group and its place; it no longer holds messages back from retention';
+
+-- ---- 0250_retention.sql ----
+-- Retention: rotates the ring of each outbox and empties slots whose messages are old and delivered.
+-- Called by relays every few seconds, or by a scheduler: select * from tide.retention_run();
+-- One slot is emptied per call, because TRUNCATE's lock is held to the end of the transaction.
+-- The lock is never waited for: a waiting ACCESS EXCLUSIVE would stop readers and publishers behind it.
+-- The check comes after the lock, in a later statement, so that it sees what committed until then.
+
+-- Why a slot may not be emptied now, or null when it may. With the slot's lock held this is exact.
+create function tide._slot_held(outbox tide.outbox, slot integer) returns text
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set jit = off as $$
+declare
+  v_table text := format('message_%s_%s', (_slot_held.outbox).outbox_id, _slot_held.slot);
+  v_group record;
+  v_any boolean := false;
+  v_held boolean;
+begin
+  for v_group in
+    select g.name, c.prev, c.replay_last, tide._cursor_doubt(c, c.xmin) as doubt
+      from tide.consumer_group g join tide.cursor c on c.group_id = g.group_id
+     where g.outbox_id = (_slot_held.outbox).outbox_id
+  loop
+    v_any := true;
+    if v_group.doubt is not null then
+      return format('the cursor of group %L cannot be trusted', v_group.name);
+    end if;
+    execute format('select exists (select from tide.%I m where m.xid >= pg_snapshot_xmin($1) and not pg_visible_in_snapshot(m.xid, $1))', v_table)
+      into v_held using v_group.prev;
+    if v_held then
+      return format('group %L has not delivered all of it', v_group.name);
+    end if;
+    if v_group.replay_last is not null then
+      execute format('select exists (select from tide.%I m where m.id > $1)', v_table) into v_held using v_group.replay_last;
+      if v_held then
+        return format('group %L is sending it again', v_group.name);
+      end if;
+    end if;
+  end loop;
+  if not v_any and not (_slot_held.outbox).drop_without_group then
+    return 'the outbox has no consumer group and drop_without_group is off';
+  end if;
+  return null;
+end $$;
+comment on function tide._slot_held(tide.outbox, integer) is 'Why a slot may not be emptied, or null when every group is past every message in it';
+
+-- Locks: ACCESS EXCLUSIVE NOWAIT on the slot, to the end of the transaction when it was emptied.
+create function tide._slot_empty(outbox tide.outbox, slot integer) returns text
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table text := format('message_%s_%s', (_slot_empty.outbox).outbox_id, _slot_empty.slot);
+  v_reason text;
+begin
+  v_reason := tide._slot_held(_slot_empty.outbox, _slot_empty.slot);
+  if v_reason is not null then
+    return v_reason;
+  end if;
+  begin
+    execute format('lock table tide.%I in access exclusive mode nowait', v_table);
+  exception when lock_not_available then
+    return 'it is being read or written: another session holds a lock on it';
+  end;
+  v_reason := tide._slot_held(_slot_empty.outbox, _slot_empty.slot);
+  if v_reason is not null then
+    return v_reason;
+  end if;
+  execute format('truncate table tide.%I', v_table);
+  update tide.slot s set emptied_at = clock_timestamp(), closed_at = null
+   where s.outbox_id = (_slot_empty.outbox).outbox_id and s.slot = _slot_empty.slot;
+  return null;
+end $$;
+comment on function tide._slot_empty(tide.outbox, integer) is 'Empties a slot if that loses nothing; returns why not';
+
+-- New messages go to the next slot when it is empty; when it is not, the ring grows by one slot.
+create function tide._slot_rotate(outbox tide.outbox) returns text
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_next integer := ((_slot_rotate.outbox).slot + 1) % (_slot_rotate.outbox).slots;
+  v_used boolean;
+begin
+  execute format('select exists (select from tide.%I)', format('message_%s_%s', (_slot_rotate.outbox).outbox_id, v_next)) into v_used;
+  if v_used then
+    if (_slot_rotate.outbox).slots >= 1000 then
+      return 'the ring has 1000 slots and none is empty';
+    end if;
+    v_next := (_slot_rotate.outbox).slots;
+    perform tide._slot_add((_slot_rotate.outbox).outbox_id, v_next);
+  end if;
+  update tide.outbox o
+     set slot = v_next, slot_since = clock_timestamp(), slots = greatest(o.slots, v_next + 1)
+   where o.outbox_id = (_slot_rotate.outbox).outbox_id;
+  update tide.slot s set closed_at = case when s.slot = v_next then null else clock_timestamp() end
+   where s.outbox_id = (_slot_rotate.outbox).outbox_id and s.slot in (v_next, (_slot_rotate.outbox).slot);
+  return null;
+end $$;
+comment on function tide._slot_rotate(tide.outbox) is 'Sends new messages of an outbox to another slot; returns why not';
+
+create function tide.retention_run(at_time timestamptz default clock_timestamp())
+returns table (outbox text, slot integer, action text, reason text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox;
+  v_slot record;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception using errcode = 'TD040',
+      message = format('tide.retention_run was called in a %s transaction', current_setting('transaction_isolation')),
+      hint = 'Call it in a READ COMMITTED transaction: with an older snapshot it could drop messages that it cannot see.';
+  end if;
+  -- With n slots, one is open and the one before it may be too young: each is open for retention / (n - 2).
+  for v_outbox in
+    select o.* from tide.outbox o
+     where o.slot_since + o.retention_hours * interval '1 hour' / (o.slots - 2) <= retention_run.at_time
+     order by o.outbox_id for update skip locked
+  loop
+    reason := tide._slot_rotate(v_outbox);
+    outbox := v_outbox.name; slot := v_outbox.slot; action := case when reason is null then 'rotated' else 'held' end;
+    return next;
+  end loop;
+  for v_slot in
+    select o as outbox_row, o.name, s.slot from tide.outbox o join tide.slot s on s.outbox_id = o.outbox_id
+     where s.closed_at + o.retention_hours * interval '1 hour' <= retention_run.at_time and s.slot <> o.slot
+     order by s.closed_at
+  loop
+    reason := tide._slot_empty(v_slot.outbox_row, v_slot.slot);
+    outbox := v_slot.name; slot := v_slot.slot; action := case when reason is null then 'emptied' else 'held' end;
+    return next;
+    exit when reason is null;
+  end loop;
+end $$;
+comment on function tide.retention_run(timestamptz) is
+  'Rotates rings that are due and empties at most one slot; returns what was done and why the rest was not. Call it again while it says emptied. Needs READ COMMITTED';
+
+-- ---- 0260_views.sql ----
+-- What operators look at: outboxes, pipelines, groups, relays, lag, and who holds things up.
+-- All are cheap enough to be read every few seconds; none counts a whole backlog.
+-- Secrets written into a configuration are shown as ***; references such as ${env:NAME} are shown as they are.
+
+create view tide.outboxes as
+  select o.name as outbox, o.enabled, o.retention_hours, o.max_payload_bytes, o.drop_without_group, o.slots, o.slot, o.slot_since,
+         'tide.message_' || o.outbox_id as message_table,
+         (select coalesce(sum(pg_total_relation_size(i.inhrelid)), 0)::bigint from pg_inherits i
+           where i.inhparent = to_regclass('tide.message_' || o.outbox_id)) as retained_bytes,
+         (select max(s.emptied_at) from tide.slot s where s.outbox_id = o.outbox_id) as last_emptied_at,
+         o.created_at, o.created_by
+    from tide.outbox o;
+comment on view tide.outboxes is 'Outboxes, their settings and their size on disk';
+
+create function tide._config_shown(config jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if _config_shown.config ->> 'sasl_password' is null or _config_shown.config ->> 'sasl_password' ~ '^\$\{[a-z]+:[^}]*\}$' then
+    return _config_shown.config;
+  end if;
+  return jsonb_set(_config_shown.config, '{sasl_password}', '"***"');
+end $$;
+comment on function tide._config_shown(jsonb) is 'A configuration with secrets replaced by ***';
+
+create view tide.pipelines as
+  select p.name as pipeline, o.name as outbox, g.name as consumer_group, p.enabled, p.version,
+         case when not p.enabled then 'disabled'
+              when c.owner_token is null or c.lease_until < clock_timestamp() then
+                case when s.state in ('error', 'stopped') and s.version = p.version then s.state else 'waiting' end
+              else coalesce(s.state, 'waiting') end as state,
+         case when c.lease_until >= clock_timestamp() then c.owner end as owner, c.lease_until,
+         s.error_class, s.error_code, s.error, s.cure, s.message_id, s.since, s.version as running_version,
+         tide._config_shown(p.config) as config, p.updated_at, p.updated_by
+    from tide.pipeline p
+    join tide.outbox o on o.outbox_id = p.outbox_id
+    join tide.consumer_group g on g.group_id = p.group_id
+    left join tide.cursor c on c.group_id = p.group_id and c.shard = 0
+    left join tide.pipeline_state s on s.pipeline_id = p.pipeline_id;
+comment on view tide.pipelines is
+  'Pipelines: configuration, owner, and state (running, backing_off, stopped, error as the owner says it; disabled; waiting: no relay owns it)';
+
+create view tide.consumer_groups as
+  select g.name as consumer_group, o.name as outbox, p.name as pipeline, c.prev, c.cur, c.first_id, c.last_id,
+         c.replay_from, c.replay_last, c.generation, c.epoch, c.timeline, c.settled_at,
+         tide._cursor_doubt(c, c.xmin) as doubt, g.created_at, g.created_by
+    from tide.consumer_group g
+    join tide.outbox o on o.outbox_id = g.outbox_id
+    join tide.cursor c on c.group_id = g.group_id
+    left join tide.pipeline p on p.group_id = g.group_id;
+comment on view tide.consumer_groups is
+  'Consumer groups and their cursors; doubt: why a cursor cannot be trusted (then tide.group_rebase repairs it)';
+
+create view tide.relays as
+  select r.relay_id, r.host, r.pid, r.release, r.started_at, r.seen_at, r.ended_at,
+         case when r.ended_at is not null then 'ended'
+              when r.seen_at < clock_timestamp() - interval '30 seconds' then 'lost'
+              when exists (select from tide.cursor c where c.owner_token = r.token and c.lease_until >= clock_timestamp()) then 'owner'
+              else 'standby' end as state,
+         array(select p.name from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
+                where c.owner_token = r.token and c.lease_until >= clock_timestamp() order by p.name) as pipelines,
+         array(select format('%s from %s at %s', p.name, c.taken_over_from, c.taken_over_at)
+                 from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
+                where c.owner = r.relay_id and c.taken_over_at is not null order by c.taken_over_at) as take_overs
+    from tide.relay r;
+comment on view tide.relays is
+  'Relay processes: owner, standby, ended (signed off) or lost; take_overs: pipelines taken from a relay that had not signed off';
+
+-- Pending messages of one cursor: committed, and not settled. Each part stops at 100,001. Without an open window its
+-- end is prev itself. Four parts without a row in common: the window's messages that began after prev, its stragglers,
+-- what committed after the window's end, and what a replay pass still has to send.
+create function tide._pending(outbox_id integer, position_read tide.cursor, out pending bigint, out oldest_at timestamptz)
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off set max_parallel_workers_per_gather = 0 as $$
+declare
+  v_prev pg_snapshot := (_pending.position_read).prev;
+begin
+  execute format(
+    'select count(*), min(m.created_at) from (
+       (select m.created_at from tide.%1$I m
+         where m.id > greatest($3, $4 - 1) and m.xid >= pg_snapshot_xmax($1) and m.xid < pg_snapshot_xmax($2)
+           and pg_visible_in_snapshot(m.xid, $2) order by m.id limit 100001)
+       union all
+       (select m.created_at from unnest(array(select pg_snapshot_xip($1))) o (xid)
+          cross join lateral (select s.created_at, s.xid, s.id from tide.%1$I s where s.xid = o.xid and s.id > $3
+             order by s.xid, s.id limit 100001) m
+         where pg_visible_in_snapshot(m.xid, $2) limit 100001)
+       union all
+       (select m.created_at from tide.%1$I m
+         where m.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(m.xid, $2) order by m.xid, m.id limit 100001)
+       union all
+       (select m.created_at from tide.%1$I m where m.id > $5 and pg_visible_in_snapshot(m.xid, $1) order by m.id limit 100001)
+     ) m', 'message_' || _pending.outbox_id)
+    into pending, oldest_at
+    using v_prev, coalesce((_pending.position_read).cur, v_prev), (_pending.position_read).last_id,
+      coalesce((_pending.position_read).first_id, 0), coalesce((_pending.position_read).replay_last, 9223372036854775807);
+end $$;
+comment on function tide._pending(integer, tide.cursor) is 'How many committed messages a cursor has not settled (up to 100,001 of each kind) and when the oldest was published';
+
+create view tide.lag as
+  select p.name as pipeline, o.name as outbox, g.name as consumer_group,
+         least(n.pending, 100000) as pending,
+         case when n.pending > 100000 then '≥ 100000' else n.pending::text end as pending_text,
+         n.oldest_at, coalesce(clock_timestamp() - n.oldest_at, interval '0') as oldest_age, c.settled_at
+    from tide.consumer_group g
+    join tide.outbox o on o.outbox_id = g.outbox_id
+    join tide.cursor c on c.group_id = g.group_id
+    left join tide.pipeline p on p.group_id = g.group_id
+    cross join lateral tide._pending(o.outbox_id, c) n;
+comment on view tide.lag is
+  'What each consumer group still has to deliver: the number of committed messages, exact up to 100,000, and the age of the oldest';
+
+create function tide.holders()
+returns table (holds text, outbox text, consumer_group text, pid integer, username text, database text, age interval, cause text, cure text)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select 'its own messages'::text, null::text, null::text, a.pid, a.usename::text, a.datname::text, clock_timestamp() - a.xact_start,
+         format('transaction open in state %s', a.state), format('End it, or: select pg_terminate_backend(%s);', a.pid)
+    from pg_stat_activity a where a.backend_xid is not null and a.pid <> pg_backend_pid()
+  union all
+  select 'its own messages', null, null, null, x.owner::text, x.database::text, clock_timestamp() - x.prepared,
+         format('transaction prepared as %L', x.gid), format('commit prepared %L; or rollback prepared %L;', x.gid, x.gid)
+    from pg_prepared_xacts x
+  union all
+  select 'retention', o.name, null, null, null, null, clock_timestamp() - s.closed_at, h.reason,
+         'Let the group deliver, or drop it: select tide.group_drop(...);'
+    from tide.outbox o join tide.slot s on s.outbox_id = o.outbox_id
+    cross join lateral tide._slot_held(o, s.slot) h (reason)
+   where s.closed_at + o.retention_hours * interval '1 hour' <= clock_timestamp() and h.reason is not null
+  union all
+  select 'retention', o.name, null, a.pid, a.usename::text, a.datname::text, clock_timestamp() - a.xact_start,
+         format('%s lock on tide.%s', l.mode, k.relname), format('End it, or: select pg_terminate_backend(%s);', a.pid)
+    from tide.outbox o join tide.slot s on s.outbox_id = o.outbox_id
+    join pg_class k on k.oid = to_regclass(format('tide.message_%s_%s', o.outbox_id, s.slot))
+    join pg_locks l on l.relation = k.oid and l.granted
+    join pg_stat_activity a on a.pid = l.pid and a.pid <> pg_backend_pid()
+   where s.closed_at + o.retention_hours * interval '1 hour' <= clock_timestamp();
+end $$;
+comment on function tide.holders() is
+  'Who keeps messages from being sent (open and prepared transactions: only their own messages) or from being dropped (groups, locks), since when, and the cure';
+
+-- ---- 0300_config_rules.sql ----
+-- The rules of a pipeline's configuration.
+-- Generated from the models of pg_tide_relay.config by "make generate"; changes made here are lost.
+-- tide._config_rules() holds the rule document that tide.relay_validate reads (0310_validate.sql), the
+-- view tide.config_keys lists the keys for people. The rule language is described in the relay's
+-- module config.rules.
+
+create or replace function tide._config_rules()
+returns jsonb
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- The rule document of a pipeline's configuration. Caller: tide.relay_validate. Locks: none.
+  select $rules$
+{
+ "keys": {
+  "acks": {
+   "default": "all",
+   "required": false,
+   "rule": {
+    "enum": [
+     "0",
+     "1",
+     "all"
+    ],
+    "expects": "one of \"0\", \"1\", \"all\"",
+    "not_yet": [],
+    "type": "string",
+    "what": "a string"
+   }
+  },
+  "batch_size": {
+   "default": 100,
+   "required": false,
+   "rule": {
+    "expects": "a whole number from 1 to 10000 (messages)",
+    "max": 10000,
+    "min": 1,
+    "type": "integer",
+    "what": "a whole number"
+   }
+  },
+  "brokers": {
+   "required": true,
+   "rule": {
+    "entries": {
+     "expects": "host:port with a port from 1 to 65535 (an IPv6 address in brackets)",
+     "pattern": "(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._-]+)?\\]):(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])",
+     "separator": ","
+    },
+    "expects": "a comma-separated list of host:port",
+    "type": "string",
+    "what": "a string"
+   }
+  },
+  "compression": {
+   "default": "none",
+   "required": false,
+   "rule": {
+    "enum": [
+     "none",
+     "gzip",
+     "snappy",
+     "lz4",
+     "zstd"
+    ],
+    "expects": "one of \"none\", \"gzip\", \"snappy\", \"lz4\", \"zstd\"",
+    "not_yet": [],
+    "type": "string",
+    "what": "a string"
+   }
+  },
+  "headers": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "names": {
+     "expects": "a header name that is not empty",
+     "length_min": 1,
+     "reserved_prefix": "pg_tide_",
+     "type": "string",
+     "what": "a string"
+    },
+    "nullable": true,
+    "type": "map",
+    "values": {
+     "expects": "a string",
+     "type": "string",
+     "what": "a string"
+    },
+    "what": "an object or null"
+   }
+  },
+  "idempotent": {
+   "default": false,
+   "required": false,
+   "rule": {
+    "type": "boolean",
+    "what": "true or false"
+   }
+  },
+  "linger_ms": {
+   "default": 10,
+   "required": false,
+   "rule": {
+    "expects": "a whole number from 0 to 900000 (ms)",
+    "max": 900000,
+    "min": 0,
+    "type": "integer",
+    "what": "a whole number"
+   }
+  },
+  "message_key": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a record key template",
+    "length_min": 1,
+    "nullable": true,
+    "template": {
+     "literal": null,
+     "literal_expects": null,
+     "literal_length_max": null,
+     "placeholders": [
+      "dedup_key",
+      "stream_table",
+      "op",
+      "outbox_id",
+      "key"
+     ],
+     "refused": []
+    },
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "request_timeout_ms": {
+   "default": 30000,
+   "required": false,
+   "rule": {
+    "expects": "a whole number from 1 to 900000 (ms)",
+    "max": 900000,
+    "min": 1,
+    "type": "integer",
+    "what": "a whole number"
+   }
+  },
+  "sasl_mechanism": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "enum": [
+     "PLAIN",
+     "SCRAM-SHA-256",
+     "SCRAM-SHA-512"
+    ],
+    "expects": "one of \"PLAIN\", \"SCRAM-SHA-256\", \"SCRAM-SHA-512\"",
+    "not_yet": [],
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "sasl_password": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a string that is not empty",
+    "length_min": 1,
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "sasl_username": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a string that is not empty",
+    "length_min": 1,
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "sink_type": {
+   "required": true,
+   "rule": {
+    "enum": [
+     "kafka"
+    ],
+    "expects": "\"kafka\"",
+    "not_yet": [],
+    "type": "string",
+    "what": "a string"
+   }
+  },
+  "tls_ca_cert": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a string that is not empty",
+    "length_min": 1,
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "tls_client_cert": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a string that is not empty",
+    "length_min": 1,
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "tls_client_key": {
+   "default": null,
+   "required": false,
+   "rule": {
+    "expects": "a string that is not empty",
+    "length_min": 1,
+    "nullable": true,
+    "type": "string",
+    "what": "a string or null"
+   }
+  },
+  "tls_enabled": {
+   "default": false,
+   "required": false,
+   "rule": {
+    "type": "boolean",
+    "what": "true or false"
+   }
+  },
+  "topic": {
+   "required": true,
+   "rule": {
+    "expects": "a topic template",
+    "length_min": 1,
+    "template": {
+     "literal": "[A-Za-z0-9._-]",
+     "literal_expects": "a topic name has letters, digits, \".\", \"_\" and \"-\"",
+     "literal_length_max": 249,
+     "placeholders": [
+      "stream_table",
+      "op",
+      "outbox_id"
+     ],
+     "refused": [
+      ".",
+      ".."
+     ]
+    },
+    "type": "string",
+    "what": "a string"
+   }
+  },
+  "topics": {
+   "default": {
+    "policy": "broker"
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "policy": {
+      "default": "broker",
+      "required": false,
+      "rule": {
+       "enum": [
+        "broker",
+        "require"
+       ],
+       "expects": "one of \"broker\", \"require\"",
+       "not_yet": [
+        "create"
+       ],
+       "type": "string",
+       "what": "a string"
+      }
+     }
+    },
+    "not_yet": [],
+    "relations": [],
+    "type": "object",
+    "what": "an object"
+   }
+  },
+  "wire_format": {
+   "default": "native",
+   "required": false,
+   "rule": {
+    "enum": [
+     "native"
+    ],
+    "expects": "\"native\"",
+    "not_yet": [
+     "debezium",
+     "avro",
+     "cloudevents"
+    ],
+    "type": "string",
+    "what": "a string"
+   }
+  }
+ },
+ "not_yet": [
+  "transform",
+  "schema_registry",
+  "serialization",
+  "wire_config",
+  "dlq",
+  "rate_limit",
+  "routing",
+  "delivery"
+ ],
+ "relations": [
+  {
+   "at": "idempotent",
+   "message": "idempotent true needs acks \"all\": choose acks \"all\" or idempotent false",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "idempotent"
+     ],
+     "test": "one_of",
+     "values": [
+      true
+     ]
+    },
+    {
+     "keys": [
+      "acks"
+     ],
+     "test": "one_of",
+     "values": [
+      "0",
+      "1"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "sasl_mechanism",
+   "message": "required: sasl_mechanism, sasl_username and sasl_password belong together",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "sasl_mechanism"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "sasl_username",
+      "sasl_password"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "sasl_username",
+   "message": "required: sasl_mechanism, sasl_username and sasl_password belong together",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "sasl_username"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "sasl_mechanism",
+      "sasl_password"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "sasl_password",
+   "message": "required: sasl_mechanism, sasl_username and sasl_password belong together",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "sasl_password"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "sasl_mechanism",
+      "sasl_username"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "tls_ca_cert",
+   "message": "has no effect unless tls_enabled is true",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "tls_ca_cert"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "tls_enabled"
+     ],
+     "test": "none_of",
+     "values": [
+      true
+     ]
+    }
+   ]
+  },
+  {
+   "at": "tls_client_cert",
+   "message": "has no effect unless tls_enabled is true",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "tls_client_cert"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "tls_enabled"
+     ],
+     "test": "none_of",
+     "values": [
+      true
+     ]
+    }
+   ]
+  },
+  {
+   "at": "tls_client_key",
+   "message": "has no effect unless tls_enabled is true",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "tls_client_key"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "tls_enabled"
+     ],
+     "test": "none_of",
+     "values": [
+      true
+     ]
+    }
+   ]
+  },
+  {
+   "at": "tls_client_cert",
+   "message": "required: tls_client_cert and tls_client_key belong together",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "tls_client_cert"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "tls_client_key"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "tls_client_key",
+   "message": "required: tls_client_cert and tls_client_key belong together",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "tls_client_key"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "tls_client_cert"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "acks",
+   "message": "a message can be lost when a broker fails; acks \"all\" is safe",
+   "severity": "warning",
+   "when": [
+    {
+     "keys": [
+      "acks"
+     ],
+     "test": "one_of",
+     "values": [
+      "0",
+      "1"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "topic",
+   "message": "{op} splits the history of one entity over several topics: its order is lost",
+   "severity": "warning",
+   "when": [
+    {
+     "keys": [
+      "topic"
+     ],
+     "test": "uses",
+     "values": [
+      "op"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "topic",
+   "message": "{outbox_id} makes a topic of its own for every message",
+   "severity": "warning",
+   "when": [
+    {
+     "keys": [
+      "topic"
+     ],
+     "test": "uses",
+     "values": [
+      "outbox_id"
+     ]
+    }
+   ]
+  }
+ ],
+ "type": "object",
+ "what": "an object"
+}
+$rules$::jsonb
+$$;
+comment on function tide._config_rules() is
+  'The rules of a pipeline''s configuration as one document.';
+
+create or replace view tide.config_keys
+  (number, key, type, accepts, unit, required, default_value, description, reason, reaches)
+as
+  select k.number, k.key, k.type, k.accepts, k.unit, k.required, k.default_value::jsonb,
+         k.description, k.reason, k.reaches
+    from (values
+    (1, 'sink_type', 'string', '"kafka"', null, true, null, 'The kind of sink; must be `"kafka"`.', 'says what the other keys mean', null),
+    (2, 'brokers', 'string', 'a comma-separated list of host:port', null, true, null, 'Brokers to begin with, comma-separated `host:port`; an IPv6 address in brackets.', 'only the user knows the cluster', 'bootstrap.servers'),
+    (3, 'topic', 'string', 'a topic template', null, true, null, 'Target topic; `{stream_table}` is the outbox''s name, `{op}` is `insert`, `update` or `delete`, `{outbox_id}` the message''s id.', 'only the user knows the topic', 'the record''s topic'),
+    (4, 'sasl_mechanism', 'string', 'one of "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"', null, false, 'null', 'How the relay proves who it is; needs `sasl_username` and `sasl_password`.', 'no authentication', 'sasl.mechanism, security.protocol'),
+    (5, 'sasl_username', 'string', 'a string that is not empty', null, false, 'null', 'SASL user name, or the API key of a managed service.', 'no authentication', 'sasl.username'),
+    (6, 'sasl_password', 'string', 'a string that is not empty', null, false, 'null', 'SASL password, or the API secret; give it as `${env:KAFKA_PASSWORD}`, so that the database does not hold it.', 'no authentication', 'sasl.password'),
+    (7, 'tls_enabled', 'bool', 'true or false', null, false, 'false', 'Whether connections to brokers are encrypted.', 'the brokers'' own default', 'security.protocol'),
+    (8, 'tls_ca_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of the CA certificate that brokers must show.', 'the system''s certificate authorities', 'ssl.ca.location'),
+    (9, 'tls_client_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path of the relay''s own certificate (mTLS); needs `tls_client_key`.', 'no client certificate', 'ssl.certificate.location'),
+    (10, 'tls_client_key', 'string', 'a string that is not empty', null, false, 'null', 'Path of the private key of `tls_client_cert`.', 'no client certificate', 'ssl.key.location'),
+    (11, 'compression', 'string', 'one of "none", "gzip", "snappy", "lz4", "zstd"', null, false, '"none"', 'How produce batches are compressed.', 'costs no CPU; zstd suits most pipelines', 'compression.type'),
+    (12, 'acks', 'string', 'one of "0", "1", "all"', null, false, '"all"', 'When a message counts as delivered: `0` at once, `1` when the leader has written it, `all` when every in-sync replica has.', 'what was acknowledged is not lost', 'acks'),
+    (13, 'batch_size', 'int', 'a whole number from 1 to 10000 (messages)', 'messages', false, '100', 'Most messages in one produce batch.', 'small latency; 500 to 1000 suits a high volume', 'batch.num.messages, messages read at a time'),
+    (14, 'linger_ms', 'int', 'a whole number from 0 to 900000 (ms)', 'ms', false, '10', 'How long the producer waits for a batch to fill.', 'hardly felt, and fills batches', 'linger.ms'),
+    (15, 'idempotent', 'bool', 'true or false', null, false, 'false', 'Whether the broker must drop the producer''s own repeats: `true` makes it an error where the cluster refuses; `false` uses it where the cluster permits.', 'works where the cluster gives no right to it', 'enable.idempotence'),
+    (16, 'request_timeout_ms', 'int', 'a whole number from 1 to 900000 (ms)', 'ms', false, '30000', 'How long a broker may take to answer a produce request.', 'Kafka''s own default', 'request.timeout.ms, the detection of an absent cluster'),
+    (17, 'message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key, which decides the partition: `{dedup_key}`, `{key}`, `{stream_table}`, `{op}`, `{outbox_id}`.', 'the message''s key, else its dedup key', 'the record''s key'),
+    (18, 'headers', 'object', 'an object', null, false, 'null', 'Headers on every record; names with `pg_tide_` are reserved.', 'none beside those of the message', 'the record''s headers'),
+    (19, 'wire_format', 'string', '"native"', null, false, '"native"', 'How a message becomes the record''s bytes.', 'the payload as PostgreSQL renders it', 'the record''s value'),
+    (20, 'topics', 'object', 'an object', null, false, '{"policy": "broker"}', 'How topics that do not exist are treated.', 'see its keys', null),
+    (21, 'topics.policy', 'string', 'one of "broker", "require"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics')
+    ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
+comment on view tide.config_keys is
+  'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';
+comment on column tide.config_keys.number is 'Order of the keys for people.';
+comment on column tide.config_keys.key is 'The key; dotted when it is inside another.';
+comment on column tide.config_keys.type is 'string, int, number, bool, object or list.';
+comment on column tide.config_keys.accepts is 'The values it takes, in words.';
+comment on column tide.config_keys.unit is 'Unit of a number, null when it has none.';
+comment on column tide.config_keys.required is 'Whether it must be given.';
+comment on column tide.config_keys.default_value is 'Its value when it is not given; null when required.';
+comment on column tide.config_keys.description is 'What it means.';
+comment on column tide.config_keys.reason is 'Why the default is what it is.';
+comment on column tide.config_keys.reaches is 'The property of the Kafka client it sets, or where else it takes effect.';
+
+-- ---- 0305_config_texts.sql ----
+-- What is wrong with one string of a configuration.
+-- tide._nearest finds the name somebody probably meant. The functions behind it check references to the
+-- environment, templates, lists inside strings and the other restrictions of the rule document's
+-- strings (0300_config_rules.sql). The relay's module config.text_faults says the same in Python,
+-- word by word. Callers: 0310_validate.sql, and whoever reports an unknown name.
+
+create or replace function tide._levenshtein(word text, other text, most integer)
+returns integer
+language plpgsql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- Edit distance in characters; above most it stops and returns any larger number. Caller:
+-- tide._nearest. Locks: none.
+declare
+  v_other text[] := string_to_array(_levenshtein.other, null);
+  v_width integer := length(_levenshtein.other);
+  v_above integer[];
+  v_row integer[];
+  v_letter text;
+  v_least integer;
+begin
+  v_above := array(select generate_series(0, v_width));
+  for v_line in 1 .. length(_levenshtein.word) loop
+    v_letter := substr(_levenshtein.word, v_line, 1);
+    v_row := array[v_line];
+    v_least := v_line;
+    for v_column in 1 .. v_width loop
+      v_row := v_row || least(
+        v_above[v_column + 1] + 1,
+        v_row[v_column] + 1,
+        v_above[v_column] + case when v_letter = v_other[v_column] then 0 else 1 end);
+      v_least := least(v_least, v_row[v_column + 1]);
+    end loop;
+    if v_least > _levenshtein.most then
+      return v_least;
+    end if;
+    v_above := v_row;
+  end loop;
+  return v_above[v_width + 1];
+end
+$$;
+comment on function tide._levenshtein(text, text, integer) is
+  'Edit distance of two words in characters, exact up to a limit.';
+
+create or replace function tide._nearest(word text, candidates text[])
+returns text
+language plpgsql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- The candidate that the word was probably meant to be, null when none is near: a distance of at
+-- most a third of the word's length, rounded; upper and lower case of ASCII are the same; of equals
+-- the first in code point order. Callers: validation, errors about unknown names. Locks: none.
+declare
+  v_limit integer := (length(_nearest.word) + 1) / 3;
+  v_word text := lower(_nearest.word collate "C");
+  v_candidate text;
+  v_distance integer;
+  v_best text;
+begin
+  for v_candidate in
+    select c.name from unnest(_nearest.candidates) as c (name)
+     where c.name is not null
+     order by c.name collate "C"
+  loop
+    continue when abs(length(v_candidate) - length(v_word)) > v_limit;
+    v_distance := tide._levenshtein(v_word, lower(v_candidate collate "C"), v_limit);
+    if v_distance <= v_limit then
+      v_best := v_candidate;
+      v_limit := v_distance - 1;
+    end if;
+  end loop;
+  return v_best;
+end
+$$;
+comment on function tide._nearest(text, text[]) is
+  'The candidate nearest to a word, null when none is near.';
+
+create or replace function tide._config_path(parent text, key text)
+returns text
+language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- Path of an object's key: parent.key, or parent["a key"] when a dot would be ambiguous; the
+  -- configuration itself is $. Caller: the other functions of this file. Locks: none.
+  select case
+    when _config_path.key !~ '^[A-Za-z0-9_-]+$'
+      then coalesce(nullif(_config_path.parent, '$'), '') || '[' || to_json(_config_path.key)::text || ']'
+    when _config_path.parent = '$' then _config_path.key
+    else _config_path.parent || '.' || _config_path.key
+  end
+$$;
+comment on function tide._config_path(text, text) is
+  'Path of a key inside a configuration.';
+
+create or replace function tide._config_list(list jsonb)
+returns text[]
+language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- The strings of a JSON list. Caller: the other functions of this file. Locks: none.
+  select array(select jsonb_array_elements_text(_config_list.list))
+$$;
+comment on function tide._config_list(jsonb) is
+  'The strings of a JSON list as an array.';
+
+create or replace function tide._config_reference_faults(value text)
+returns setof text
+language plpgsql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- What is wrong with the references ${env:NAME} of a string. The messages never quote the string:
+-- it may hold a secret. Caller: tide._config_check. Locks: none.
+declare
+  v_rest text := _config_reference_faults.value;
+  v_passed integer := 0;
+  v_start integer;
+  v_piece text;
+  v_place text;
+begin
+  loop
+    v_start := strpos(v_rest, '${');
+    exit when v_start = 0;
+    v_piece := substring(substr(v_rest, v_start) from '^[$][{][^}]*[}]?');
+    v_place := format('the reference at character %s', v_passed + v_start);
+    if right(v_piece, 1) <> '}' then
+      return next v_place || ' is not closed; write ${env:NAME}';
+    elsif v_piece not like '${env:%' then
+      return next v_place || ' is of an unknown kind; write ${env:NAME}';
+    elsif v_piece !~ '^[$][{]env:[A-Za-z_][A-Za-z0-9_]*[}]$' then
+      return next v_place || ' needs a name of letters, digits and _; write ${env:NAME}';
+    end if;
+    v_passed := v_passed + v_start - 1 + length(v_piece);
+    v_rest := substr(v_rest, v_start + length(v_piece));
+  end loop;
+end
+$$;
+comment on function tide._config_reference_faults(text) is
+  'What is wrong with the references to environment variables in a string.';
+
+create or replace function tide._config_template_tokens(template text)
+returns table (kind text, content text, place integer)
+language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- The pieces of a template: text, placeholder, or a stray brace (open, close); place counts
+  -- characters from 1. Callers: tide._config_template_faults, tide._config_holds. Locks: none.
+  select case
+           when t.piece in ('{{', '}}') then 'text'
+           when t.piece = '{' then 'open'
+           when t.piece = '}' then 'close'
+           when left(t.piece, 1) = '{' then 'placeholder'
+           else 'text'
+         end,
+         case
+           when t.piece in ('{{', '}}') then left(t.piece, 1)
+           when left(t.piece, 1) = '{' and t.piece <> '{' then substr(t.piece, 2, length(t.piece) - 2)
+           else t.piece
+         end,
+         (1 + coalesce(sum(length(t.piece)) over (
+            order by t.number rows between unbounded preceding and 1 preceding), 0))::integer
+    from (select m.found[1] as piece, m.number
+            from regexp_matches(
+                   _config_template_tokens.template, '([{][{]|[}][}]|[{][^{}]*[}]|[{]|[}]|[^{}]+)', 'g')
+                 with ordinality as m (found, number)) as t
+   order by t.number
+$$;
+comment on function tide._config_template_tokens(text) is
+  'The pieces of a template: texts, placeholders and stray braces.';
+
+create or replace function tide._config_token_fault(rule jsonb, kind text, content text, place integer)
+returns text
+language plpgsql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- What is wrong with one piece of a template, null when nothing is. Caller:
+-- tide._config_template_faults. Locks: none.
+declare
+  v_known text[] := tide._config_list(_config_token_fault.rule -> 'placeholders');
+  v_legal text := _config_token_fault.rule ->> 'literal';
+  v_length integer;
+  v_cure text;
+begin
+  if _config_token_fault.kind = 'open' then
+    return format('the "{" at character %s is not closed; write "{{" for a brace', place);
+  elsif _config_token_fault.kind = 'close' then
+    return format('the "}" at character %s was not opened; write "}}" for a brace', place);
+  elsif _config_token_fault.kind = 'placeholder' and content <> all (v_known) then
+    v_cure := coalesce(
+      'did you mean {' || tide._nearest(content, v_known) || '}?',
+      'known are ' || (select string_agg('{' || k.name || '}', ', ' order by k.number)
+                         from unnest(v_known) with ordinality as k (name, number)));
+    return format('unknown placeholder {%s} at character %s; %s', content, place, v_cure);
+  elsif _config_token_fault.kind = 'text' and v_legal is not null then
+    v_length := length(substring(content from '^(?:' || v_legal || ')*'));
+    if v_length < length(content) then
+      return format('character %s is not allowed; %s', place + v_length, rule ->> 'literal_expects');
+    end if;
+  end if;
+  return null;
+end
+$$;
+comment on function tide._config_token_fault(jsonb, text, text, integer) is
+  'What is wrong with one piece of a template.';
+
+create or replace function tide._config_template_faults(rule jsonb, template text)
+returns setof text
+language plpgsql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- What is wrong with a template. Caller: tide._config_text_faults. Locks: none.
+declare
+  v_token record;
+  v_fault text;
+  v_literal text := '';
+  v_is_literal boolean := true;
+  v_longest integer := (_config_template_faults.rule ->> 'literal_length_max')::integer;
+begin
+  for v_token in
+    select t.kind, t.content, t.place
+      from tide._config_template_tokens(_config_template_faults.template) as t
+  loop
+    if v_token.kind = 'text' then
+      v_literal := v_literal || v_token.content;
+    else
+      v_is_literal := false;
+    end if;
+    v_fault := tide._config_token_fault(
+      _config_template_faults.rule, v_token.kind, v_token.content, v_token.place);
+    if v_fault is not null then
+      return next v_fault;
+    end if;
+  end loop;
+  if v_is_literal and _config_template_faults.rule -> 'refused' ? v_literal then
+    return next format('"%s" is not allowed here', v_literal);
+  end if;
+  if length(v_literal) > v_longest then
+    return next format('must not have more than %s characters beside its placeholders', v_longest);
+  end if;
+end
+$$;
+comment on function tide._config_template_faults(jsonb, text) is
+  'What is wrong with a template.';
+
+create or replace function tide._config_enum_fault(rule jsonb, value text)
+returns text
+language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- The message for a string that is none of the rule's values. Callers:
+  -- tide._config_text_faults, tide._config_check_tagged. Locks: none.
+  select case
+    when coalesce(_config_enum_fault.rule -> 'not_yet' ? _config_enum_fault.value, false)
+      then format('"%s" is not available in this version; must be %s',
+                  _config_enum_fault.value, _config_enum_fault.rule ->> 'expects')
+    else 'must be ' || (_config_enum_fault.rule ->> 'expects') || coalesce(
+           '; did you mean "' || tide._nearest(
+             _config_enum_fault.value, tide._config_list(_config_enum_fault.rule -> 'enum')) || '"?', '')
+  end
+$$;
+comment on function tide._config_enum_fault(jsonb, text) is
+  'The message for a string that is none of the values allowed.';
+
+create or replace function tide._config_text_faults(rule jsonb, value text)
+returns setof text
+language plpgsql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- What is wrong with a string under its rule. Callers: tide._config_check, and
+-- tide._config_check_map for names. Locks: none.
+declare
+  v_rule jsonb := _config_text_faults.rule;
+  v_value text := _config_text_faults.value;
+  v_entries jsonb := v_rule -> 'entries';
+begin
+  if not tide._config_fits(v_rule, length(v_value)) then
+    return next 'must be ' || (v_rule ->> 'expects');
+    return;
+  end if;
+  if v_rule ? 'enum' and not v_rule -> 'enum' ? v_value then
+    return next tide._config_enum_fault(v_rule, v_value);
+  end if;
+  if v_rule ? 'pattern' and v_value !~ ('^(?:' || (v_rule ->> 'pattern') || ')$') then
+    return next 'must be ' || (v_rule ->> 'expects');
+  end if;
+  if v_entries is not null then
+    return query
+      select format('entry %s must be %s', e.number, v_entries ->> 'expects')
+        from unnest(
+               string_to_array(v_value, v_entries ->> 'separator')
+               || case v_value when '' then array[''] end -- which string_to_array takes for no entry
+             ) with ordinality as e (entry, number)
+       where btrim(e.entry, ' ') !~ ('^(?:' || (v_entries ->> 'pattern') || ')$');
+  end if;
+  if v_rule ? 'template' then
+    return query select f from tide._config_template_faults(v_rule -> 'template', v_value) as f;
+  end if;
+  if starts_with(v_value, v_rule ->> 'reserved_prefix') then
+    return next format('must not begin with "%s", which is reserved', v_rule ->> 'reserved_prefix');
+  end if;
+end
+$$;
+comment on function tide._config_text_faults(jsonb, text) is
+  'What is wrong with a string under its rule.';
+
+create or replace function tide._config_fits(rule jsonb, size integer)
+returns boolean
+language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- Whether a string's or list's length is within its rule. Callers: tide._config_text_faults,
+  -- tide._config_check_list. Locks: none.
+  select _config_fits.size between
+           coalesce((_config_fits.rule ->> 'length_min')::integer, 0)
+           and coalesce((_config_fits.rule ->> 'length_max')::integer, _config_fits.size)
+$$;
+comment on function tide._config_fits(jsonb, integer) is
+  'Whether a length is within its rule.';
+
+-- ---- 0310_validate.sql ----
+-- Validation of a pipeline's configuration.
+-- tide.relay_validate holds a configuration against the rule document of 0300_config_rules.sql and
+-- returns everything that is wrong with it at once. The functions behind it read that document and
+-- know nothing of its keys. The relay's module config.check reads the same document in Python, with
+-- the same paths, messages and order; strings are checked in 0305_config_texts.sql.
+
+create or replace function tide._config_type(value jsonb)
+returns text
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- What a value is, in the words of a message. Caller: tide._config_check. Locks: none.
+  select case coalesce(jsonb_typeof(_config_type.value), 'null')
+    when 'string' then 'a string'
+    when 'number' then 'a number'
+    when 'boolean' then 'a boolean'
+    when 'object' then 'an object'
+    when 'array' then 'a list'
+    else 'null'
+  end
+$$;
+comment on function tide._config_type(jsonb) is
+  'What a JSON value is, in words.';
+
+create or replace function tide._config_in_range(rule jsonb, value numeric)
+returns boolean
+language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- Whether a number is within its rule; 100.0 and 1e2 are whole. Caller: tide._config_check.
+  -- Locks: none.
+  select (_config_in_range.rule ->> 'type' = 'number'
+          or _config_in_range.value = trunc(_config_in_range.value))
+     and coalesce(_config_in_range.value >= (_config_in_range.rule ->> 'min')::numeric, true)
+     and coalesce(_config_in_range.value <= (_config_in_range.rule ->> 'max')::numeric, true)
+     and coalesce(_config_in_range.value > (_config_in_range.rule ->> 'above')::numeric, true)
+     and coalesce(_config_in_range.value < (_config_in_range.rule ->> 'below')::numeric, true)
+$$;
+comment on function tide._config_in_range(jsonb, numeric) is
+  'Whether a number is within its rule.';
+
+create or replace function tide._config_effective(rule jsonb, value jsonb, dotted text)
+returns jsonb
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- The value of a key, dotted when nested, or the default where it is missing; null for JSON's null.
+-- Caller: tide._config_holds. Locks: none.
+declare
+  v_rule jsonb := _config_effective.rule;
+  v_value jsonb := _config_effective.value;
+  v_part text;
+begin
+  foreach v_part in array string_to_array(_config_effective.dotted, '.') loop
+    if v_value is null or jsonb_typeof(v_value) <> 'object' then
+      return null;
+    end if;
+    v_value := coalesce(v_value -> v_part, v_rule -> 'keys' -> v_part -> 'default');
+    v_rule := v_rule -> 'keys' -> v_part -> 'rule';
+  end loop;
+  return nullif(v_value, 'null');
+end
+$$;
+comment on function tide._config_effective(jsonb, jsonb, text) is
+  'The value of a key of a configuration, or its default.';
+
+create or replace function tide._config_condition(test text, value jsonb, allowed jsonb)
+returns boolean
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- One test of one effective value; of a string with an unresolved reference only "set" is true.
+  -- Caller: tide._config_holds. Locks: none.
+  select case
+    when _config_condition.test = 'set' then _config_condition.value is not null
+    when _config_condition.test = 'unset' then _config_condition.value is null
+    when coalesce(jsonb_typeof(_config_condition.value) = 'string'
+                  and strpos(_config_condition.value #>> '{}', '${') > 0, false) then false
+    when _config_condition.test = 'one_of'
+      then exists (select from jsonb_array_elements(_config_condition.allowed) as a (item)
+                    where a.item = _config_condition.value)
+    when _config_condition.test = 'none_of'
+      then not exists (select from jsonb_array_elements(_config_condition.allowed) as a (item)
+                        where a.item = _config_condition.value)
+    else jsonb_typeof(_config_condition.value) is not distinct from 'string' and exists (
+           select from tide._config_template_tokens(_config_condition.value #>> '{}') as t
+            where t.kind = 'placeholder' and _config_condition.allowed ? t.content)
+  end
+$$;
+comment on function tide._config_condition(text, jsonb, jsonb) is
+  'One test of one value of a configuration.';
+
+create or replace function tide._config_holds(relation jsonb, rule jsonb, value jsonb)
+returns boolean
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- Whether all conditions of a relation hold for an object. Caller: tide._config_check_object.
+  -- Locks: none.
+  select bool_and(
+    case c.condition ->> 'test' when 'set' then k.some else k.every end)
+    from jsonb_array_elements(_config_holds.relation -> 'when') as c (condition),
+         lateral (
+           select bool_or(r.result) as some, bool_and(r.result) as every
+             from jsonb_array_elements_text(c.condition -> 'keys') as n (name),
+                  lateral (select tide._config_condition(
+                     c.condition ->> 'test',
+                     tide._config_effective(_config_holds.rule, _config_holds.value, n.name),
+                     c.condition -> 'values') as result) as r) as k
+$$;
+comment on function tide._config_holds(jsonb, jsonb, jsonb) is
+  'Whether the conditions of a relation between keys hold.';
+
+create or replace function tide._config_check_object(rule jsonb, value jsonb, parent text)
+returns table (path text, severity text, message text)
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- Problems of an object: unknown, missing and bad keys, and the relations between them. Callers:
+-- tide._config_check, tide._config_check_tagged. Locks: none.
+declare
+  v_keys jsonb := _config_check_object.rule -> 'keys';
+  v_names text[] := array(select jsonb_object_keys(v_keys));
+begin
+  return query
+    select tide._config_path(_config_check_object.parent, k.key),
+           'error',
+           case
+             when _config_check_object.rule -> 'not_yet' ? k.key
+               then k.key || ' is not available in this version'
+             else 'unknown key' || coalesce('; did you mean "' || tide._nearest(k.key, v_names) || '"?', '')
+           end
+      from jsonb_object_keys(_config_check_object.value) as k (key)
+     where k.key <> all (v_names);
+  return query
+    select tide._config_path(_config_check_object.parent, k.key), 'error', 'is required'
+      from jsonb_each(v_keys) as k (key, entry)
+     where (k.entry -> 'required')::boolean and not _config_check_object.value ? k.key;
+  return query
+    select c.path, c.severity, c.message
+      from jsonb_each(v_keys) as k (key, entry),
+           lateral tide._config_check(
+             k.entry -> 'rule',
+             _config_check_object.value -> k.key,
+             tide._config_path(_config_check_object.parent, k.key)) as c
+     where _config_check_object.value ? k.key;
+  return query
+    select case _config_check_object.parent when '$' then '' else _config_check_object.parent || '.' end
+             || (r.relation ->> 'at'),
+           r.relation ->> 'severity',
+           r.relation ->> 'message'
+      from jsonb_array_elements(_config_check_object.rule -> 'relations') as r (relation)
+     where tide._config_holds(r.relation, _config_check_object.rule, _config_check_object.value);
+end
+$$;
+comment on function tide._config_check_object(jsonb, jsonb, text) is
+  'Problems of an object inside a configuration.';
+
+create or replace function tide._config_check_map(rule jsonb, value jsonb, parent text)
+returns table (path text, severity text, message text)
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- Problems of an object whose keys are the user's own. Caller: tide._config_check. Locks: none.
+begin
+  return query
+    select tide._config_path(_config_check_map.parent, k.key), 'error', 'the name ' || f.fault
+      from jsonb_object_keys(_config_check_map.value) as k (key),
+           lateral tide._config_text_faults(_config_check_map.rule -> 'names', k.key) as f (fault);
+  return query
+    select c.path, c.severity, c.message
+      from jsonb_each(_config_check_map.value) as k (key, item),
+           lateral tide._config_check(
+             _config_check_map.rule -> 'values',
+             k.item,
+             tide._config_path(_config_check_map.parent, k.key)) as c;
+end
+$$;
+comment on function tide._config_check_map(jsonb, jsonb, text) is
+  'Problems of an object whose keys are free.';
+
+create or replace function tide._config_check_list(rule jsonb, value jsonb, parent text)
+returns table (path text, severity text, message text)
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- Problems of a list and its items. Caller: tide._config_check. Locks: none.
+begin
+  if not tide._config_fits(_config_check_list.rule, jsonb_array_length(_config_check_list.value)) then
+    return query
+      select _config_check_list.parent, 'error', 'must be ' || (_config_check_list.rule ->> 'expects');
+  end if;
+  return query
+    select c.path, c.severity, c.message
+      from jsonb_array_elements(_config_check_list.value) with ordinality as i (item, number),
+           lateral tide._config_check(
+             _config_check_list.rule -> 'items',
+             i.item,
+             format('%s[%s]', _config_check_list.parent, i.number - 1)) as c;
+end
+$$;
+comment on function tide._config_check_list(jsonb, jsonb, text) is
+  'Problems of a list inside a configuration.';
+
+create or replace function tide._config_check_tagged(rule jsonb, value jsonb, parent text)
+returns table (path text, severity text, message text)
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- Problems of an object whose shape one of its keys tells. Caller: tide._config_check. Locks: none.
+declare
+  v_tag jsonb := _config_check_tagged.value -> (_config_check_tagged.rule ->> 'tag');
+  v_place text := tide._config_path(_config_check_tagged.parent, _config_check_tagged.rule ->> 'tag');
+  v_variant jsonb := _config_check_tagged.rule -> 'variants' -> (v_tag #>> '{}');
+begin
+  if v_tag is null then
+    return query select v_place, 'error', 'is required';
+  elsif jsonb_typeof(v_tag) <> 'string' then
+    return query select v_place, 'error', 'must be a string, not ' || tide._config_type(v_tag);
+  elsif v_variant is null then
+    return query select v_place, 'error', tide._config_enum_fault(_config_check_tagged.rule, v_tag #>> '{}');
+  else
+    return query
+      select c.path, c.severity, c.message
+        from tide._config_check_object(
+               v_variant, _config_check_tagged.value, _config_check_tagged.parent) as c;
+  end if;
+end
+$$;
+comment on function tide._config_check_tagged(jsonb, jsonb, text) is
+  'Problems of an object whose shape one of its keys tells.';
+
+create or replace function tide._config_check_text(rule jsonb, value text, parent text)
+returns table (path text, severity text, message text)
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- Problems of a string. One that refers to the environment is checked in full by the relay, when the
+-- reference is resolved. Caller: tide._config_check. Locks: none.
+begin
+  if strpos(_config_check_text.value, '${') > 0 then
+    return query
+      select _config_check_text.parent, 'error', f.fault
+        from tide._config_reference_faults(_config_check_text.value) as f (fault);
+  else
+    return query
+      select _config_check_text.parent, 'error', f.fault
+        from tide._config_text_faults(_config_check_text.rule, _config_check_text.value) as f (fault);
+  end if;
+end
+$$;
+comment on function tide._config_check_text(jsonb, text, text) is
+  'Problems of a string inside a configuration.';
+
+create or replace function tide._config_check(rule jsonb, value jsonb, parent text)
+returns table (path text, severity text, message text)
+language plpgsql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+-- Problems of a value under its rule, whatever both are; calls itself for what lies inside. The
+-- rule language is described in the relay's module config.rules. Callers: tide._config_problems and
+-- the functions above. Locks: none.
+declare
+  v_rule jsonb := _config_check.rule;
+  v_value jsonb := _config_check.value;
+  v_parent text := _config_check.parent;
+  v_found text := coalesce(jsonb_typeof(v_value), 'null');
+  v_kind text;
+begin
+  if v_rule ->> 'type' = 'union' then
+    v_rule := coalesce(v_rule -> 'options' -> v_found, v_rule);
+  end if;
+  v_kind := v_rule ->> 'type';
+  if v_found = 'null' and coalesce((v_rule -> 'nullable')::boolean, false) then
+    return;
+  elsif v_found is distinct from (case
+      when v_kind in ('object', 'map', 'tagged') then 'object'
+      when v_kind in ('integer', 'number') then 'number'
+      when v_kind = 'list' then 'array'
+      else v_kind end) then
+    return query
+      select v_parent, 'error',
+             'must be ' || (v_rule ->> 'what') || ', not ' || tide._config_type(v_value);
+  elsif v_kind = 'object' then
+    return query select c.* from tide._config_check_object(v_rule, v_value, v_parent) as c;
+  elsif v_kind = 'map' then
+    return query select c.* from tide._config_check_map(v_rule, v_value, v_parent) as c;
+  elsif v_kind = 'tagged' then
+    return query select c.* from tide._config_check_tagged(v_rule, v_value, v_parent) as c;
+  elsif v_kind = 'list' then
+    return query select c.* from tide._config_check_list(v_rule, v_value, v_parent) as c;
+  elsif v_kind = 'string' then
+    return query select c.* from tide._config_check_text(v_rule, v_value #>> '{}', v_parent) as c;
+  elsif v_kind in ('integer', 'number')
+        and not tide._config_in_range(v_rule, (v_value #>> '{}')::numeric) then
+    return query select v_parent, 'error', 'must be ' || (v_rule ->> 'expects');
+  end if;
+end
+$$;
+comment on function tide._config_check(jsonb, jsonb, text) is
+  'Problems of a value under its rule.';
+
+create or replace function tide._config_problems(rules jsonb, config jsonb)
+returns table (path text, severity text, message text)
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- All problems of a configuration under a rule document: errors first, then by path and message in
+  -- code point order. Caller: tide.relay_validate. Locks: none.
+  select c.path, c.severity, c.message
+    from tide._config_check(_config_problems.rules, _config_problems.config, '$') as c
+   order by c.severity collate "C", c.path collate "C", c.message collate "C"
+$$;
+comment on function tide._config_problems(jsonb, jsonb) is
+  'All problems of a configuration under a rule document.';
+
+create or replace function tide.relay_validate(config jsonb)
+returns table (path text, severity text, message text)
+language sql stable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- Everything that is wrong with a pipeline's configuration; no row of severity error means that
+  -- tide.relay_set_outbox takes it. Callers: users, tide.relay_set_outbox. Locks: none. It never
+  -- resolves a reference to the environment: only the relay can.
+  select p.path, p.severity, p.message
+    from tide._config_problems(tide._config_rules(), relay_validate.config) as p
+$$;
+comment on function tide.relay_validate(jsonb) is
+  'All errors and warnings of a pipeline''s configuration, each with its path.';
+
+-- ---- 0900_privileges.sql ----
+-- Rights. The only file that grants; nothing is left to PUBLIC.
+-- Four kinds of role: publisher (publish, per outbox), relay, admin, monitor. tide.role_grant gives a kind's rights to
+-- any role; the roles tide_publisher, tide_relay, tide_admin and tide_monitor are made when the installer may make
+-- roles, as a convenience: a plain database owner without CREATEROLE grants to the roles that exist.
+
+-- Rights to call publish at all; which outboxes is said by tide.outbox_grant.
+create function tide._grant_publishing(role text) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  execute format('grant usage on schema tide to %I', _grant_publishing.role);
+  execute format('grant insert (outbox, payload, dedup_key, op, old_payload, headers, key), select (id) on tide._publication to %I',
+    _grant_publishing.role);
+  execute format('grant insert (outbox, payloads, dedup_keys, ops, keys, headers, old_payloads), select (ids) on tide._publication_batch to %I',
+    _grant_publishing.role);
+  execute format('grant execute on function tide.outbox_publish, tide.outbox_publish_batch, tide.version to %I', _grant_publishing.role);
+end $$;
+comment on function tide._grant_publishing(text) is 'Lets a role call the publish functions';
+
+create function tide._grant_kind(kind text, role text) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox_id integer;
+begin
+  execute format('grant usage on schema tide to %I', _grant_kind.role);
+  if _grant_kind.kind = 'publisher' then
+    perform tide._grant_publishing(_grant_kind.role);
+    return;
+  end if;
+  execute format('grant execute on function tide.version, tide.holders to %I', _grant_kind.role);
+  execute format('grant select on tide.outboxes, tide.pipelines, tide.consumer_groups, tide.relays, tide.lag, tide.config_keys, '
+    || 'tide.schema_version to %I', _grant_kind.role);
+  execute format('grant execute on function tide._config_shown, tide._cursor_doubt, tide._pending to %I', _grant_kind.role);
+  if _grant_kind.kind = 'monitor' then
+    return;
+  end if;
+  execute format('grant execute on function tide.retention_run to %I', _grant_kind.role);
+  if _grant_kind.kind = 'relay' then
+    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline to %I', _grant_kind.role);
+    execute format('grant execute on function tide._timeline, tide._flush, tide._cursor_acquire, tide._cursor_renew, tide._cursor_release, '
+      || 'tide._cursor_settle, tide._cursor_settle_window, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
+  else
+    perform tide._grant_publishing(_grant_kind.role);
+    execute format('grant select on all tables in schema tide to %I', _grant_kind.role);
+    execute format('grant execute on function tide.outbox_create, tide.outbox_alter, tide.outbox_enable, tide.outbox_disable, tide.outbox_drop, '
+      || 'tide.outbox_grant, tide.outbox_revoke, tide.relay_set_outbox, tide.relay_enable, tide.relay_disable, tide.relay_drop, '
+      || 'tide.relay_validate, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop to %I', _grant_kind.role);
+  end if;
+  for v_outbox_id in select o.outbox_id from tide.outbox o loop
+    execute format('grant select on tide.%I to %I', 'message_' || v_outbox_id, _grant_kind.role);
+  end loop;
+end $$;
+comment on function tide._grant_kind(text, text) is 'Gives a role the rights of a kind';
+
+create function tide._grant_messages(outbox_id integer) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_role text;
+begin
+  for v_role in
+    select distinct g.role from tide.role_grant g join pg_roles r on r.rolname = g.role where g.kind in ('relay', 'admin')
+  loop
+    execute format('grant select on tide.%I to %I', 'message_' || _grant_messages.outbox_id, v_role);
+  end loop;
+end $$;
+comment on function tide._grant_messages(integer) is 'Lets relays and administrators read the messages of a new outbox';
+
+create function tide.role_grant(kind text, role text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if role_grant.kind is null or role_grant.kind not in ('publisher', 'relay', 'admin', 'monitor') then
+    raise exception using errcode = 'TD020', message = format('%s is no kind of role', coalesce(quote_literal(role_grant.kind), 'null')),
+      hint = 'Use publisher, relay, admin or monitor.';
+  end if;
+  perform tide._check_role(role_grant.role);
+  perform tide._grant_kind(role_grant.kind, role_grant.role);
+  insert into tide.role_grant as g (kind, role) values (role_grant.kind, role_grant.role)
+  on conflict on constraint role_grant_pk do nothing;
+end $$;
+comment on function tide.role_grant(text, text) is
+  'Gives a role the rights of a relay, an admin, a monitor or a publisher (which still needs tide.outbox_grant for each outbox)';
+
+create function tide._revoke_public() returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  revoke all on schema tide from public;
+  revoke all on all tables in schema tide from public;
+  revoke all on all sequences in schema tide from public;
+  revoke all on all functions in schema tide from public;
+end $$;
+comment on function tide._revoke_public() is 'Takes everything from PUBLIC';
+
+select tide._revoke_public();
+
+do $$
+declare
+  v_kind text;
+begin
+  foreach v_kind in array array['publisher', 'relay', 'admin', 'monitor'] loop
+    if not exists (select from pg_roles r where r.rolname = 'tide_' || v_kind) then
+      begin
+        execute format('create role %I nologin', 'tide_' || v_kind);
+      exception when insufficient_privilege then
+        raise notice 'role tide_% is not created: % may not create roles; give rights with tide.role_grant instead', v_kind, current_user;
+        continue;
+      end;
+    end if;
+    perform tide.role_grant(v_kind, 'tide_' || v_kind);
+  end loop;
+end $$;
+
+insert into tide.schema_version (version, release) values (1, '0.1.0');
+
+\endif
+
+commit;
+
+\if :pg_tide_current
+\echo 'pg-tide: schema tide has version 1 already; nothing was changed'
+\elif :pg_tide_fresh
+\echo 'pg-tide: schema tide is installed, version 1'
+\else
+\echo 'pg-tide: schema tide is upgraded from version' :pg_tide_installed 'to version 1'
+\endif
+
+\encoding :pg_tide_encoding
+\set QUIET :pg_tide_quiet
+\set ON_ERROR_STOP :pg_tide_stop
