@@ -18,7 +18,7 @@ from pg_tide_relay.config.keys import keys_of
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.nearest import nearest
 from pg_tide_relay.config.rules import pipeline_rules, rules_of
-from unit.config.configurations import MadeUp, anything, following, table, texts
+from unit.config.configurations import CONDITIONS, MadeUp, anything, following, table, texts
 
 Found = list[tuple[str, str, str]]
 MADE_UP_RULES = rules_of(MadeUp)
@@ -97,6 +97,16 @@ def test_the_nearest_of_nothing_is_null(connection: psycopg.Connection) -> None:
         " tide._nearest('orders', array[null, 'order', null])"
     ).fetchone()
     assert row == (None, None, None, "order")
+
+
+def test_a_condition_means_what_it_says(connection: psycopg.Connection) -> None:
+    """Booleans are no numbers, and what a reference will be is not known."""
+    for test, value, values, expected in CONDITIONS:
+        row = connection.execute(
+            "select tide._config_condition(%s, nullif(%s::jsonb, 'null'), %s::jsonb)",
+            [test, json.dumps(value), json.dumps(values)],
+        ).fetchone()
+        assert row == (expected,), (test, value, values)
 
 
 def test_the_stored_rules_are_those_of_the_models(connection: psycopg.Connection) -> None:

@@ -10,10 +10,9 @@ _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate with the smallest edit distance, None when none is near.
 
-    Near is a distance of at most a third of the word's length, rounded to the nearest whole
-    number; upper and lower case are the same; of equals the first in code point order wins.
+    Near is a distance of at most a third of the word's length, rounded down; upper and lower case are the same; of equals the first in code point order wins.
     """
-    limit = (len(word) + 1) // 3
+    limit = len(word) // 3
     folded = word.translate(_FOLD)
     best: str | None = None
     for candidate in sorted(candidates):

@@ -48,10 +48,10 @@ language plpgsql immutable strict parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 -- The candidate that the word was probably meant to be, null when none is near: a distance of at
--- most a third of the word's length, rounded; upper and lower case of ASCII are the same; of equals
+-- most a third of the word's length, rounded down; upper and lower case of ASCII are the same; of equals
 -- the first in code point order. Callers: validation, errors about unknown names. Locks: none.
 declare
-  v_limit integer := (length(_nearest.word) + 1) / 3;
+  v_limit integer := length(_nearest.word) / 3;
   v_word text := lower(_nearest.word collate "C");
   v_candidate text;
   v_distance integer;

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 
 from pg_tide_relay.config.base import ConfigModel
 from pg_tide_relay.config.marks import About, Entries, Matches, NotPrefixed, NotYet, Template
-from pg_tide_relay.config.relations import Condition, Relation, only_with, together
+from pg_tide_relay.config.relations import Condition, Relation, Test, only_with, together
 
 
 def table() -> list[tuple[str, Any, list[list[str]]]]:
@@ -18,6 +18,33 @@ def table() -> list[tuple[str, Any, list[list[str]]]]:
     read = json.loads(Path(__file__).with_name("cases.json").read_text(encoding="utf-8"))
     based = [(name, read["base"] | keys, problems) for name, keys, problems in read["cases"]]
     return [*based, *((name, config, problems) for name, config, problems in read["whole"])]
+
+
+# One test of one value: the test, the value, the values of the condition, what comes out.
+CONDITIONS: list[tuple[Test, Any, list[Any], bool]] = [
+    ("set", None, [], False),
+    ("set", False, [], True),
+    ("set", "${env:X}", [], True),
+    ("unset", None, [], True),
+    ("unset", "", [], False),
+    ("one_of", True, [1], False),
+    ("one_of", 1, [True, "1"], False),
+    ("one_of", 1.0, [1], True),
+    ("one_of", "1", ["0", "1"], True),
+    ("one_of", "${env:X}", ["${env:X}"], False),
+    ("one_of", [1], [1], False),
+    ("one_of", None, [1], False),
+    ("none_of", 0, [False], True),
+    ("none_of", False, [False], False),
+    ("none_of", None, ["a"], True),
+    ("none_of", "${env:X}", ["a"], False),
+    ("uses", "{a}{b}", ["b", "c"], True),
+    ("uses", "{a}", ["b"], False),
+    ("uses", "{{a}}", ["a"], False),
+    ("uses", "{a}${env:X}", ["a"], False),
+    ("uses", None, ["a"], False),
+    ("uses", 1, ["a"], False),
+]
 
 
 class Leaf(ConfigModel):

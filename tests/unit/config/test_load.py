@@ -148,6 +148,14 @@ def test_errors_of_the_model_itself_show_no_value(bad: dict[str, Any]) -> None:
     assert SECRET not in str(caught.value)
 
 
+def test_errors_of_the_model_itself_say_what_is_wrong() -> None:
+    """Relations and templates are told in the same words as by the check."""
+    with pytest.raises(ValidationError, match=r"did you mean \{op\}"):
+        PipelineConfig.model_validate(BASE | {"topic": "{opp}"})
+    with pytest.raises(ValidationError, match="tls_ca_cert: has no effect unless tls_enabled is true"):
+        PipelineConfig.model_validate(BASE | {"tls_ca_cert": "/a"})
+
+
 def test_a_model_can_not_be_changed() -> None:
     """What was validated stays as it was."""
     config = load_pipeline_config(BASE, {})

@@ -9,9 +9,10 @@ from pg_tide_relay.config.base import ConfigModel
 from pg_tide_relay.config.keys import keys_of
 from pg_tide_relay.config.marks import Matches, Template
 from pg_tide_relay.config.nearest import nearest
-from pg_tide_relay.config.relations import Condition, Relation, only_with
+from pg_tide_relay.config.relations import Condition, Relation, Test, holds, only_with
 from pg_tide_relay.config.rules import RuleError, rules_of
 from pg_tide_relay.config.templates import placeholders, tokens
+from unit.config.configurations import CONDITIONS
 
 
 def model_with(annotation: Any) -> type[ConfigModel]:
@@ -122,11 +123,12 @@ def test_a_key_without_description_is_refused() -> None:
         ("BROKERS", ["topic", "brokers"], "brokers"),
         ("order", ["orders", "border"], "border"),
         ("orders", ["order", "orders2", "ordera"], "order"),
-        ("ab", ["abc", "b"], "abc"),
+        ("abc", ["abcd", "bc"], "abcd"),
+        ("ab", ["abc", "b"], None),
         ("a", ["b"], None),
         ("", ["a"], None),
-        ("abcdefgh", ["abcdexyz"], "abcdexyz"),
-        ("abcdefg", ["abcdxyz"], None),
+        ("abcdefghi", ["abcdefxyz"], "abcdefxyz"),
+        ("abcdefgh", ["abcdexyz"], None),
         ("größe", ["grosse", "große"], "große"),
         ("x", [], None),
     ],
@@ -134,6 +136,15 @@ def test_a_key_without_description_is_refused() -> None:
 def test_the_nearest_name_is_near(word: str, candidates: list[str], expected: str | None) -> None:
     """A third of the word may differ; of equals the first by code point; nothing rather than nonsense."""
     assert nearest(word, candidates) == expected
+
+
+@pytest.mark.parametrize(("test", "value", "values", "expected"), CONDITIONS)
+def test_a_condition_means_what_it_says(test: Test, value: Any, values: list[Any], expected: bool) -> None:
+    """Booleans are no numbers, and what a reference will be is not known."""
+    condition = Condition(test=test, keys=("key",), values=tuple(values))
+    assert (
+        holds(Relation(at="key", when=(condition,), severity="error", message=""), {"key": value}) == expected
+    )
 
 
 def test_a_template_is_cut_into_its_pieces() -> None:
