@@ -246,7 +246,9 @@ class Pipeline:
         self._phase = Phase.RUNNING
 
     def on_page(self, page: Page, after: Position, before: Position) -> None:
-        """Hand a page over; an empty one still carries the end of its window."""
+        """Hand a page over, having asked for the next; an empty one still carries the end of its window."""
+        if self._delivery.can_accept:
+            self._fetch.fetch()
         self._delivery.submit(Batch(rows=page.rows, position=(before, after)))
 
     def on_window(self, opened: WindowsOpened) -> bool:

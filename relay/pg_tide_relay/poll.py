@@ -12,7 +12,7 @@ from functools import cache
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from psycopg.sql import SQL, Composed, Identifier
 
@@ -21,6 +21,9 @@ from pg_tide_relay.failpoints import hit
 from pg_tide_relay.postgres import Connection
 from pg_tide_relay.transform import Row
 from pg_tide_sql.statements import statement
+
+PAGE_BYTES: Final = 4 * 1024 * 1024
+"""No message is added to a page whose payloads have reached this many bytes."""
 
 
 class PollError(Exception):
@@ -141,38 +144,52 @@ def _ensure_flushed(conn: Connection, lsn: str) -> None:
 
 
 def read_page(conn: Connection, outbox_id: int, position: Position, size: int) -> Page:
-    """The next messages behind the position, at most ``size``, in id order."""
-    if position.replaying:
-        return _read_replay(conn, outbox_id, position, size)
-    assert position.cur is not None
-    running = snapshot_running(position.prev)
+    """The next messages behind the position in id order: at most ``size``, and about PAGE_BYTES of payloads."""
+    running = [] if position.replaying else snapshot_running(position.prev)
     values = {
         "prev": position.prev,
         "cur": position.cur,
         "first_id": position.first_id,
         "last_id": position.last_id,
+        "replay_last": position.replay_last,
+        "running": running,
         "size": size,
+        "bytes": PAGE_BYTES,
     }
     main = conn.cursor(binary=True)
     late = conn.cursor(binary=True)
     with conn.pipeline(), conn.transaction():
         conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
-        main.execute(_in_table("page_main", outbox_id), values, prepare=True)
+        name = "page_replay" if position.replaying else "page_main"
+        main.execute(_in_table(name, outbox_id), values, prepare=True)
         if running:
-            late.execute(_in_table("page_stragglers", outbox_id), values | {"running": running})
-    rows = cast(list[Row], main.fetchall())
-    if running and (stragglers := cast(list[Row], late.fetchall())):
-        rows = list(islice(merge(rows, stragglers, key=itemgetter(0)), size))
+            late.execute(_in_table("page_stragglers", outbox_id), values)
+    page = _page(cast(list[Row], main.fetchall()), size)
+    if running:
+        page = _merged(page, _page(cast(list[Row], late.fetchall()), size), size)
     hit("after_fetch")
-    return Page(rows=rows, is_last=len(rows) < size)
+    return page
 
 
-def _read_replay(conn: Connection, outbox_id: int, position: Position, size: int) -> Page:
-    cur = conn.cursor(binary=True)
-    values = {"prev": position.prev, "replay_last": position.replay_last, "size": size}
-    with conn.pipeline(), conn.transaction():
-        conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
-        cur.execute(_in_table("page_replay", outbox_id), values, prepare=True)
-    rows = cast(list[Row], cur.fetchall())
-    hit("after_fetch")
-    return Page(rows=rows, is_last=len(rows) < size)
+def _page(rows: list[Row], size: int) -> Page:
+    """A part that is short is the last one, unless it was cut by its bytes."""
+    is_short = len(rows) < size
+    return Page(rows=rows, is_last=is_short and _payload_bytes(rows) < PAGE_BYTES)
+
+
+def _payload_bytes(rows: list[Row]) -> int:
+    return sum(len(row[4] or b"") + len(row[5] or b"") for row in rows)
+
+
+def _merged(main: Page, late: Page, size: int) -> Page:
+    """Both parts in id order, up to where each of them is known."""
+    if not late.rows:
+        return main
+    known = min((part.rows[-1][0] for part in (main, late) if not part.is_last), default=None)
+    rows = [
+        row
+        for row in islice(merge(main.rows, late.rows, key=itemgetter(0)), size)
+        if known is None or row[0] <= known
+    ]
+    is_last = known is None and len(rows) == len(main.rows) + len(late.rows)
+    return Page(rows=rows, is_last=is_last)

@@ -30,24 +30,42 @@ select exists (
    where pg_visible_in_snapshot(o.xid, %(cur)s::pg_snapshot))
 
 -- name: page_main
-select id, op, key, dedup_key, payload, old_payload, headers, created_at from {table}
- where id > greatest(%(last_id)s::bigint, %(first_id)s::bigint - 1)
-   and xid >= pg_snapshot_xmax(%(prev)s::pg_snapshot) and xid < pg_snapshot_xmax(%(cur)s::pg_snapshot)
-   and pg_visible_in_snapshot(xid, %(cur)s::pg_snapshot)
- order by id limit %(size)s
+-- At most "size" messages, and none behind the one that brings their payloads to "bytes": memory is bounded by bytes.
+select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.created_at
+  from (
+    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0))
+                  over (order by m.id rows between unbounded preceding and 1 preceding) as bytes_before
+      from (
+        select id, op, key, dedup_key, payload, old_payload, headers, created_at from {table}
+         where id > greatest(%(last_id)s::bigint, %(first_id)s::bigint - 1)
+           and xid >= pg_snapshot_xmax(%(prev)s::pg_snapshot) and xid < pg_snapshot_xmax(%(cur)s::pg_snapshot)
+           and pg_visible_in_snapshot(xid, %(cur)s::pg_snapshot)
+         order by id limit %(size)s) m) p
+ where p.bytes_before is null or p.bytes_before < %(bytes)s
 
 -- name: page_stragglers
-select m.id, m.op, m.key, m.dedup_key, m.payload, m.old_payload, m.headers, m.created_at
-  from unnest(%(running)s::xid8[]) as o (xid)
- cross join lateral (
-   select s.* from {table} s where s.xid = o.xid and s.id > %(last_id)s::bigint order by s.xid, s.id limit %(size)s) m
- where pg_visible_in_snapshot(o.xid, %(cur)s::pg_snapshot)
- order by m.id limit %(size)s
+select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.created_at
+  from (
+    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0))
+                  over (order by m.id rows between unbounded preceding and 1 preceding) as bytes_before
+      from (
+        select s.* from unnest(%(running)s::xid8[]) as o (xid)
+         cross join lateral (
+           select t.* from {table} t where t.xid = o.xid and t.id > %(last_id)s::bigint order by t.xid, t.id limit %(size)s) s
+         where pg_visible_in_snapshot(o.xid, %(cur)s::pg_snapshot)
+         order by s.id limit %(size)s) m) p
+ where p.bytes_before is null or p.bytes_before < %(bytes)s
 
 -- name: page_replay
-select id, op, key, dedup_key, payload, old_payload, headers, created_at from {table}
- where id > %(replay_last)s::bigint and pg_visible_in_snapshot(xid, %(prev)s::pg_snapshot)
- order by id limit %(size)s
+select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.created_at
+  from (
+    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0))
+                  over (order by m.id rows between unbounded preceding and 1 preceding) as bytes_before
+      from (
+        select id, op, key, dedup_key, payload, old_payload, headers, created_at from {table}
+         where id > %(replay_last)s::bigint and pg_visible_in_snapshot(xid, %(prev)s::pg_snapshot)
+         order by id limit %(size)s) m) p
+ where p.bytes_before is null or p.bytes_before < %(bytes)s
 
 -- name: is_flushed
 select pg_current_wal_flush_lsn() >= %(lsn)s::pg_lsn
