@@ -54,6 +54,15 @@ def test_a_missing_configuration_is_an_error(connection: psycopg.Connection) -> 
     assert rows == [("$", "error", "must be an object, not null")]
 
 
+def test_an_administrator_may_validate(connection: psycopg.Connection) -> None:
+    """The right to call `tide.relay_validate` is enough; the functions behind it need none."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("set local role tide_admin")
+        assert said_by_sql(connection, {"sink": 1}) == said_by_python(pipeline_rules(), {"sink": 1})
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select tide._config_rules()")
+
+
 @settings(deadline=None, max_examples=200)
 @given(config=following(pipeline_rules()))
 def test_sql_and_python_say_the_same_of_a_pipeline(connection: psycopg.Connection, config: Any) -> None:
