@@ -36,6 +36,16 @@ def has_schema(database: Database) -> bool:
         return connection.execute("select to_regnamespace('tide') is not null").fetchone() == (True,)
 
 
+def set_for_database(database: Database, settings: dict[str, str]) -> None:
+    """What new sessions of the database begin with."""
+    statement = sql.SQL("alter database {} set {} = {}")
+    with database.connect(autocommit=True) as connection:
+        for name, value in settings.items():
+            connection.execute(
+                statement.format(sql.Identifier(database.name), sql.Identifier(name), sql.Literal(value))
+            )
+
+
 def made_up(folder: Path, *steps: tuple[str, str], release: str = "9.9.9") -> SchemaSource:
     """The packaged schema, and made-up steps behind its version."""
     packaged = packaged_source()
@@ -78,7 +88,12 @@ def test_installing_again_changes_nothing(empty_database: Database) -> None:
     assert catalogue(empty_database.dsn) == before
 
 
-def test_twenty_installers_at_once_end_with_one_installation(empty_database: Database) -> None:
+@pytest.mark.parametrize("isolation", ["read committed", "serializable"])
+def test_twenty_installers_at_once_end_with_one_installation(
+    empty_database: Database, isolation: str
+) -> None:
+    """Whatever isolation the database prefers: a snapshot from before the lock would not show the others' work."""
+    set_for_database(empty_database, {"default_transaction_isolation": isolation})
     together = threading.Barrier(20)
 
     def one_of_many(_number: int) -> str:
@@ -118,16 +133,14 @@ def test_settings_of_the_database_do_not_change_what_is_installed(
         "check_function_bodies": "off",
     }
     with empty_database.connect(autocommit=True) as connection:
-        connection.execute("create function public.now() returns text language sql as $$ select 'wrong' $$")
-        for name, value in settings.items():
-            connection.execute(
-                sql.SQL("alter database {} set {} = {}").format(
-                    sql.Identifier(empty_database.name), sql.Identifier(name), sql.Literal(value)
-                )
-            )
+        connection.execute("create domain public.uuid as text; create domain public.jsonb as text")
+    set_for_database(empty_database, settings)
     source = packaged_source()
-    slow = replace(source.files[-1], name="0999_slow.sql", text="select pg_sleep(0.3);")
+    remark = "comment on table tide.schema_version is 'back\\slash';"
+    slow = replace(source.files[-1], name="0999_slow.sql", text=f"select pg_sleep(0.3); {remark}")
     install(empty_database.dsn, source=replace(source, files=(*source.files, slow)))
+    with database.connect() as connection:
+        connection.execute(remark.encode())
     assert catalogue(empty_database.dsn) == catalogue(database.dsn)
 
 
