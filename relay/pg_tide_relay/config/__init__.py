@@ -12,6 +12,7 @@ base          what all models have in common
 models        the keys of a pipeline: the only source of truth
 words         what a rule expects, for people
 rules         the models as one JSON document, the rule language
+keys          the keys as rows of a reference
 check         that document applied to a configuration; ``tide.relay_validate`` does the same in SQL
 load          a stored configuration becomes a ``PipelineConfig``
 generate      writes the SQL and the reference table; ``--check`` tells when they are stale
