@@ -140,10 +140,8 @@ def _list(rule: JsonObject, value: list[Any], path: str, resolved: Resolved) -> 
 
 
 def _string(rule: JsonObject, value: str, path: str, resolved: Resolved) -> Iterator[Problem]:
-    if resolved is None and has_reference(value):
-        faults = reference_faults(value)
-    else:
-        faults = text_faults(rule, value)
+    is_open = resolved is None and has_reference(value)
+    faults = reference_faults(value) if is_open else text_faults(rule, value)
     if faults and resolved is not None and path in resolved:
         names = ", ".join(f"${{env:{name}}}" for name in resolved[path])
         faults = [f"with {names} resolved: must be {rule['expects']}"]

@@ -10,7 +10,8 @@ _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate with the smallest edit distance, None when none is near.
 
-    Near is a distance of at most a third of the word's length, rounded down; upper and lower case are the same; of equals the first in code point order wins.
+    Near is a distance of at most a third of the word's length, rounded down; upper and lower case are the same;
+    of equals the first in code point order wins.
     """
     limit = len(word) // 3
     folded = word.translate(_FOLD)
