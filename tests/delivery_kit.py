@@ -1,7 +1,7 @@
 """What tests of encoding and delivery need: rows, configurations, a log to read, a delivery to drive."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -102,12 +102,3 @@ class Driver:
     def close(self) -> None:
         """End the delivery."""
         self.delivery.close()
-
-
-def with_properties(changes: Mapping[str, Any]) -> ProducerFactory:
-    """Producers whose properties are changed: to take a rule away and see what happens without it."""
-
-    def factory(properties: Mapping[str, Any], log: Any) -> RecordProducer:
-        return RecordProducer({**properties, **changes}, log)
-
-    return factory
