@@ -2301,10 +2301,10 @@ language plpgsql immutable strict parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
 -- The candidate that the word was probably meant to be, null when none is near: a distance of at
--- most a third of the word's length, rounded; upper and lower case of ASCII are the same; of equals
+-- most a third of the word's length, rounded down; upper and lower case of ASCII are the same; of equals
 -- the first in code point order. Callers: validation, errors about unknown names. Locks: none.
 declare
-  v_limit integer := (length(_nearest.word) + 1) / 3;
+  v_limit integer := length(_nearest.word) / 3;
   v_word text := lower(_nearest.word collate "C");
   v_candidate text;
   v_distance integer;
@@ -2888,12 +2888,13 @@ comment on function tide._config_problems(jsonb, jsonb) is
 
 create or replace function tide.relay_validate(config jsonb)
 returns table (path text, severity text, message text)
-language sql stable parallel safe
+language sql stable parallel safe security definer
 set search_path = pg_catalog, pg_temp
 as $$
   -- Everything that is wrong with a pipeline's configuration; no row of severity error means that
   -- tide.relay_set_outbox takes it. Callers: users, tide.relay_set_outbox. Locks: none. It never
-  -- resolves a reference to the environment: only the relay can.
+  -- resolves a reference to the environment: only the relay can. It reads no table; security definer
+  -- lets administrators call it without rights on the functions behind it.
   select p.path, p.severity, p.message
     from tide._config_problems(tide._config_rules(), relay_validate.config) as p
 $$;
