@@ -43,9 +43,7 @@ def prepare() -> int:
         say(f"making .venv with Python {sys.version.split()[0]}")
         if run([sys.executable, "-m", "venv", "--clear", str(VENV)]) != 0:
             return complain(f"the module venv failed. {CURES.get(sys.platform, CURES['linux'])}")
-    say(
-        "downloading the packages of uv.lock, about 150 MB: PostgreSQL, a Java runtime, tools"
-    )
+    say("downloading the packages of uv.lock, about 150 MB: PostgreSQL, a Java runtime, tools")
     python = str(VENV / "bin" / "python")
     steps = [
         [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", UV],

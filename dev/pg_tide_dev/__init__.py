@@ -18,6 +18,7 @@ databases            a database per test
 kafka_jars           fetches Kafka's jars and checks their sums
 java                 finds a Java runtime
 kafka_nodes          Kafka nodes as processes
+kafka_prepare        makes them start faster
 kafka_external       a Kafka that others started, and one in Docker
 kafka                starts Kafka with one node or three
 hand_work            the servers of `make up` and `make down`

@@ -27,7 +27,7 @@ def find_java(source: Source) -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     base = Path(spec.submodule_search_locations[0])
-    copy = reachable_copy(base, [WHEEL_TREE], version=importlib.metadata.version(WHEEL))
+    copy = reachable_copy(base, [WHEEL_TREE], name=f"java-{importlib.metadata.version(WHEEL)}")
     return copy / WHEEL_TREE / "bin" / "java"
 
 

@@ -13,11 +13,12 @@ from pg_tide_dev import kafka_external
 from pg_tide_dev.errors import ServerFailedError, ServerUnavailableError
 from pg_tide_dev.java import find_java
 from pg_tide_dev.kafka_jars import Progress, kafka_jars
-from pg_tide_dev.kafka_nodes import KafkaNode, Programs, kafka_id, new_addresses
+from pg_tide_dev.kafka_nodes import KafkaNode, Programs, kafka_id, new_addresses, wait_ready
+from pg_tide_dev.kafka_prepare import prepared
 from pg_tide_dev.processes import Process, Run, attempts
 from pg_tide_dev.sources import Source, wanted_sources
 
-READY_SECONDS = 90.0
+TOPIC_SECONDS = 60.0
 CONSUMER_SECONDS = 120.0
 PORT_TRIES = 3
 CONSOLE_CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
@@ -119,8 +120,7 @@ class LocalKafka:
     def start_node(self, node_id: int) -> None:
         node = self._nodes[node_id]
         node.start()
-        address = f"127.0.0.1:{node.address.client_port}"
-        wait_ready(address, [node_id], [node.process] if node.process else [])
+        wait_ready(node.bootstrap, [node_id], [node.process] if node.process else [])
 
     def pause_node(self, node_id: int) -> None:
         self._nodes[node_id].pause()
@@ -139,9 +139,9 @@ class LocalKafka:
 
 
 def console_arguments(bootstrap: str, topic: str, count: int) -> list[str]:
-    """Arguments of the console consumer: from the beginning, `count` records, 60 s without one at most."""
+    """Arguments of the console consumer: from the beginning, `count` records, 30 s without one at most."""
     where = ["--bootstrap-server", bootstrap, "--topic", topic]
-    return [*where, "--from-beginning", "--max-messages", str(count), "--timeout-ms", "60000"]
+    return [*where, "--from-beginning", "--max-messages", str(count), "--timeout-ms", "30000"]
 
 
 def start_kafka(
@@ -173,7 +173,7 @@ def start_kafka(
             if programs is not None:
                 found = start_local(
                     run,
-                    programs,
+                    prepared(run, programs),
                     nodes,
                     properties or {},
                     format_arguments=format_arguments,
@@ -227,25 +227,6 @@ def find_programs(source: Source, progress: Progress) -> Programs | None:
     return Programs(java=java, jars=jars, source=source)
 
 
-def wait_ready(bootstrap: str, node_ids: Sequence[int], processes: Sequence[Process]) -> None:
-    """Wait until the metadata answers and names every node."""
-    settings: dict[str, str | int | float | bool] = {
-        "bootstrap.servers": bootstrap,
-        "log_level": 0,
-        "reconnect.backoff.ms": 20,
-        "reconnect.backoff.max.ms": 100,
-    }
-    admin = AdminClient(settings)
-    for _ in attempts(READY_SECONDS, lambda: processes):
-        try:
-            answered = admin.list_topics(timeout=0.5).brokers
-        except KafkaException:
-            admin.poll(0)
-            continue
-        if set(node_ids) <= set(answered):
-            return
-
-
 def create_topic(
     bootstrap: str, name: str, *, partitions: int = 1, config: Mapping[str, str] | None = None
 ) -> None:
@@ -253,7 +234,7 @@ def create_topic(
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=dict(config or {}))
     admin.create_topics([topic], operation_timeout=30)[name].result(timeout=60)
-    for _ in attempts(READY_SECONDS, list):
+    for _ in attempts(TOPIC_SECONDS, list):
         found = admin.list_topics(name, timeout=10).topics[name]
         if (
             found.error is None

@@ -126,7 +126,7 @@ class DockerKafka:
             "--max-messages",
             str(count),
             "--timeout-ms",
-            "60000",
+            "30000",
         ]
         return self._containers[1].execute([*program, *reading, *arguments]).splitlines()
 

