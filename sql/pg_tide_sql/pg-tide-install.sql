@@ -431,26 +431,27 @@ end $$;
 comment on function tide._may_publish(integer, name) is 'Whether a role may publish to an outbox';
 
 -- Joins the headers of the call with those of the session: tide.traceparent, tide.tracestate, tide.actor, tide.tenant.
--- A header given in the call wins. Returns null when there is none.
-create function tide._publish_headers(headers jsonb) returns jsonb
+-- A header given in the call wins. Returns null when there is none. Of a batch, place tells the element.
+create function tide._publish_headers(headers jsonb, place bigint default null) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_session jsonb;
   v_name text;
+  v_of text := coalesce(' of element ' || _publish_headers.place, '');
 begin
   if _publish_headers.headers is not null then
     if jsonb_typeof(_publish_headers.headers) <> 'object' then
       raise exception using errcode = 'TD005',
-        message = format('headers must be a JSON object of strings, not %s', jsonb_typeof(_publish_headers.headers)),
+        message = format('headers%s must be a JSON object of strings, not %s', v_of, jsonb_typeof(_publish_headers.headers)),
         hint = 'Pass an object: headers => ''{"source": "checkout"}''.';
     end if;
     select h.key into v_name from jsonb_each(_publish_headers.headers) h
      where jsonb_typeof(h.value) <> 'string' or h.key = '' or h.key like 'pg\_tide\_%' order by h.key limit 1;
     if found then
       raise exception using errcode = 'TD005',
-        message = case when v_name = '' then 'a header name is empty'
-          when v_name like 'pg\_tide\_%' then format('header name %L is reserved', v_name)
-          else format('header %L is not a string but %s', v_name, jsonb_typeof(_publish_headers.headers -> v_name)) end,
+        message = case when v_name = '' then format('a header name%s is empty', v_of)
+          when v_name like 'pg\_tide\_%' then format('header name %L%s is reserved', v_name, v_of)
+          else format('header %L%s is not a string but %s', v_name, v_of, jsonb_typeof(_publish_headers.headers -> v_name)) end,
         hint = 'Header values are strings, their names are not empty and do not begin with pg_tide_.';
     end if;
   end if;
@@ -461,7 +462,7 @@ begin
     'pg_tide_tenant', nullif(current_setting('tide.tenant', true), '')));
   return nullif(v_session || coalesce(_publish_headers.headers, '{}'), '{}');
 end $$;
-comment on function tide._publish_headers(jsonb) is 'The headers of a message: those of the call, then those of the session settings tide.traceparent, tide.tracestate, tide.actor and tide.tenant';
+comment on function tide._publish_headers(jsonb, bigint) is 'The headers of a message: those of the call, then those of the session settings tide.traceparent, tide.tracestate, tide.actor and tide.tenant';
 
 -- Stores one message. Locks: ROW EXCLUSIVE on the message tables on its way; nothing that anybody waits for.
 create function tide._publication_insert() returns trigger
@@ -572,7 +573,7 @@ begin
   with stored as (
     insert into tide.message (outbox_id, slot, op, key, dedup_key, payload, old_payload, headers)
     select v_outbox.outbox_id, v_outbox.slot, e.op, e.key, e.dedup_key, e.payload::text, e.old_payload::text,
-           tide._publish_headers(e.header)::text
+           tide._publish_headers(e.header, e.place)::text
       from unnest(new.payloads, new.dedup_keys, v_ops, new.keys, new.headers, new.old_payloads)
            with ordinality as e (payload, dedup_key, op, key, header, old_payload, place)
      order by e.place
@@ -1558,7 +1559,7 @@ comment on view tide.relays is
 -- end is prev itself. Four parts without a row in common: the window's messages that began after prev, its stragglers,
 -- what committed after the window's end, and what a replay pass still has to send.
 create function tide._pending(outbox_id integer, position_read tide.cursor, out pending bigint, out oldest_at timestamptz)
-language plpgsql volatile set search_path = pg_catalog, pg_temp
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off set max_parallel_workers_per_gather = 0 as $$
 declare
   v_prev pg_snapshot := (_pending.position_read).prev;
@@ -1588,7 +1589,7 @@ comment on function tide._pending(integer, tide.cursor) is 'How many committed m
 create view tide.lag as
   select p.name as pipeline, o.name as outbox, g.name as consumer_group,
          least(n.pending, 100000) as pending,
-         case when n.pending > 100000 then '≥ 100000' else n.pending::text end as pending_text,
+         case when n.pending > 100000 then '>= 100000' else n.pending::text end as pending_text,
          n.oldest_at, coalesce(clock_timestamp() - n.oldest_at, interval '0') as oldest_age, c.settled_at
     from tide.consumer_group g
     join tide.outbox o on o.outbox_id = g.outbox_id
@@ -2993,7 +2994,7 @@ begin
 end $$;
 comment on function tide._revoke_public() is 'Takes everything from PUBLIC';
 
-select tide._revoke_public();
+do $$ begin perform tide._revoke_public(); end $$;
 
 do $$
 declare
