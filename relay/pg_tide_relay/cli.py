@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pg_tide_relay.commands.dev import dev
 from pg_tide_relay.commands.failure import CommandError, ExitCode
 from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags, with_flags
 from pg_tide_relay.commands.install import install
@@ -73,7 +74,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback(invoke_without_command=True)(with_flags(_start))
-    for command in (run, install, upgrade, uninstall, status, validate):
+    for command in (run, install, upgrade, uninstall, status, validate, dev):
         app.command(epilog=_EPILOG)(with_flags(command))
     return app
 

@@ -9,4 +9,5 @@ upgrade     the same, where a schema exists
 uninstall   removes the schema
 status      pipelines, lag, relays
 validate    configurations of pipelines, from a file or from the database
+dev         the demo, on servers from packages
 """
