@@ -64,8 +64,9 @@ def read_raw(conn: Connection) -> None:
 def _connect(dsn: str, name: str) -> Connection:
     given = conninfo_to_dict(dsn)
     missing = {key: value for key, value in _NETWORK_DEFAULTS.items() if key not in given}
+    # Payloads go to Kafka as they arrive here: in UTF-8, whatever the database or the role prefers.
     conn = psycopg.connect(
-        make_conninfo(dsn, **missing) if missing else dsn, autocommit=True, fallback_application_name=name
+        make_conninfo(dsn, **missing), autocommit=True, fallback_application_name=name, client_encoding="utf8"
     )
     conn.isolation_level = IsolationLevel.READ_COMMITTED
     return conn

@@ -69,7 +69,7 @@ comment on view tide.relays is
 -- end is prev itself. Four parts without a row in common: the window's messages that began after prev, its stragglers,
 -- what committed after the window's end, and what a replay pass still has to send.
 create function tide._pending(outbox_id integer, position_read tide.cursor, out pending bigint, out oldest_at timestamptz)
-language plpgsql volatile set search_path = pg_catalog, pg_temp
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off set max_parallel_workers_per_gather = 0 as $$
 declare
   v_prev pg_snapshot := (_pending.position_read).prev;
@@ -99,7 +99,7 @@ comment on function tide._pending(integer, tide.cursor) is 'How many committed m
 create view tide.lag as
   select p.name as pipeline, o.name as outbox, g.name as consumer_group,
          least(n.pending, 100000) as pending,
-         case when n.pending > 100000 then '≥ 100000' else n.pending::text end as pending_text,
+         case when n.pending > 100000 then '>= 100000' else n.pending::text end as pending_text,
          n.oldest_at, coalesce(clock_timestamp() - n.oldest_at, interval '0') as oldest_age, c.settled_at
     from tide.consumer_group g
     join tide.outbox o on o.outbox_id = g.outbox_id

@@ -89,7 +89,7 @@ begin
 end $$;
 comment on function tide._revoke_public() is 'Takes everything from PUBLIC';
 
-select tide._revoke_public();
+do $$ begin perform tide._revoke_public(); end $$;
 
 do $$
 declare
