@@ -1,0 +1,96 @@
+"""The judge is judged: each fault, put by hand into a log, is found, and nothing else is."""
+
+from faults.ledger import Arrived, Committed, Identity, Ledger, Overtaken, Verdict
+
+
+def message(number: int, created_us: int = 0) -> Identity:
+    return Identity(number, created_us or 1000 + number)
+
+
+def ledger(committed: str, arrived: str) -> Ledger:
+    """From words such as `a1 b2`: key and id; of an arrived record also the partition: `a1@2`."""
+
+    def split(word: str) -> tuple[bytes | None, Identity, int]:
+        name, _, partition = word.partition("@")
+        key = None if name[0] == "-" else name[0].encode()
+        return key, message(int(name[1:])), int(partition or 0)
+
+    return Ledger(
+        [Committed(identity, key) for key, identity, _ in map(split, committed.split())],
+        [Arrived(identity, key, partition) for key, identity, partition in map(split, arrived.split())],
+    )
+
+
+def test_a_complete_log_in_order_is_clean() -> None:
+    """Keys may interleave, partitions too; ids may have gaps."""
+    found = ledger("a1 b2 a4 b9", "b2@1 a1 a4 b9@1")
+    assert found.verdict.is_clean
+    assert found.duplicates == 0
+
+
+def test_a_resend_is_duplicates_and_no_fault() -> None:
+    """Copies of a stretch, in order among themselves, break no promise."""
+    found = ledger("a1 a2 a3 a4", "a1 a2 a3 a2 a3 a4")
+    assert found.verdict.is_clean
+    assert found.duplicates == 2
+    assert found.stale_keys() == ()
+
+
+def test_a_committed_message_that_never_arrived_is_lost() -> None:
+    """At the end of a key as well as in the middle of it."""
+    assert ledger("a1 a2 b3", "a1").verdict == Verdict(lost=(message(2), message(3)))
+    assert ledger("a1 a2 a3", "a1 a3").verdict.lost == (message(2),)
+
+
+def test_a_record_without_a_committed_message_is_a_phantom() -> None:
+    """A rolled-back message, counted once however often it was sent."""
+    assert ledger("a1", "a1 a2 a2").verdict == Verdict(phantom=(message(2),))
+
+
+def test_an_id_that_carries_another_message_is_both_lost_and_a_phantom() -> None:
+    """Ids are used again after a fail-over: the pair is the identity, not the id."""
+    found = Ledger([Committed(Identity(7, 200), b"a")], [Arrived(Identity(7, 100), b"a")])
+    assert found.verdict == Verdict(lost=(Identity(7, 200),), phantom=(Identity(7, 100),))
+
+
+def test_first_occurrences_out_of_id_order_are_reordered() -> None:
+    """Within a key; a later copy in the right order does not heal it."""
+    found = ledger("a1 a2 b3", "a2 b3 a1 a2")
+    assert found.verdict.reordered == (message(1),)
+    assert found.verdict.overtaken == (Overtaken(early=message(2), missing=message(1)),)
+
+
+def test_messages_of_different_keys_are_not_ordered() -> None:
+    """Nor are messages without a key."""
+    assert ledger("a1 b2 -3 -4", "b2 a1 -4 -3").verdict.is_clean
+
+
+def test_a_record_before_a_lost_predecessor_is_overtaken() -> None:
+    """Nothing is reordered there, yet the consumer has seen 3 without 2."""
+    found = ledger("a1 a2 a3", "a1 a3 a3")
+    assert found.verdict.reordered == ()
+    assert found.verdict.overtaken == (Overtaken(early=message(3), missing=message(2)),)
+
+
+def test_predecessors_on_another_partition_do_not_count() -> None:
+    """A consumer reads one partition: a key on two is scattered, and overtaken there."""
+    found = ledger("a1 a2", "a1@0 a2@1")
+    assert found.verdict.scattered == (b"a",)
+    assert found.verdict.overtaken == (Overtaken(early=message(2), missing=message(1)),)
+
+
+def test_phantoms_do_not_disturb_the_order_of_what_is_real() -> None:
+    """A phantom with a large id is one fault, not two."""
+    assert ledger("a1 a2", "a1 a9 a2").verdict == Verdict(phantom=(message(9),))
+
+
+def test_a_key_that_ends_with_an_old_copy_is_stale() -> None:
+    """What late packets of an old producer do: the promise holds, the last write is wrong."""
+    found = ledger("a1 a2 a3 b4", "a1 a2 a3 b4 a1 a2")
+    assert found.verdict.is_clean
+    assert found.stale_keys() == (b"a",)
+
+
+def test_a_verdict_reads_as_counts_with_examples() -> None:
+    """What a failing campaign prints."""
+    assert "1 lost: (Identity(id=2, created_us=1002),)" in str(ledger("a1 a2", "a1").verdict)
