@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 from uuid import UUID
 
+FROM_THE_BEGINNING: Final = "1:1:"
+"""A snapshot in which nothing has ended yet: where a group starts that is to see everything."""
+
 NO_MAIN_PART: Final = 2**63 - 1
 """First id of a window that has stragglers only: no message that began after ``prev`` is asked for."""
 

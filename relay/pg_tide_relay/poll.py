@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 from psycopg.sql import SQL, Composed, Identifier
 
-from pg_tide_relay.cursor import NO_MAIN_PART, Position, snapshot_running, snapshot_xmax
+from pg_tide_relay.cursor import FROM_THE_BEGINNING, NO_MAIN_PART, Position, snapshot_running, snapshot_xmax
 from pg_tide_relay.failpoints import hit
 from pg_tide_relay.postgres import Connection
 from pg_tide_relay.transform import Row
@@ -105,12 +105,17 @@ _STANDBY = (
 def _first_ids(conn: Connection, wanted: Mapping[int, WindowWanted], end: str) -> dict[int, int]:
     """Pipelines that have messages in their windows, with the windows' first ids; asked in one round trip."""
     asked: list[tuple[int, Any, Any]] = []
+    found = {}
     for pipeline_id, want in wanted.items():
         if snapshot_xmax(end) < snapshot_xmax(want.prev):
             raise CursorDoubtError(
                 "the cursor's snapshot names transactions that this server has not reached: "
                 "the transaction counter was reset"
             )
+        if want.prev == FROM_THE_BEGINNING:
+            # The whole outbox is the window: no need to look through all of it for its smallest id.
+            found[pipeline_id] = 0
+            continue
         main = conn.cursor(binary=True).execute(
             _in_table("window_first_id", want.outbox_id), {"prev": want.prev, "cur": end}, prepare=True
         )
@@ -120,7 +125,6 @@ def _first_ids(conn: Connection, wanted: Mapping[int, WindowWanted], end: str) -
                 _in_table("window_stragglers", want.outbox_id), {"running": running, "cur": end}
             )
         asked.append((pipeline_id, main, stragglers))
-    found = {}
     for pipeline_id, main, stragglers in asked:
         first_id = main.fetchone()[0]
         if first_id is not None:

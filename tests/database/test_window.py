@@ -6,7 +6,7 @@ import pytest
 
 from database.reading import Scene, Session
 from pg_tide_dev.databases import Database
-from pg_tide_relay.cursor import NO_MAIN_PART, Position
+from pg_tide_relay.cursor import NO_MAIN_PART
 
 
 @pytest.fixture
@@ -190,23 +190,6 @@ def test_a_straggler_that_commits_during_a_window_waits_for_the_next_one(scene: 
     after = published(scene)
     assert relay.drain() == [ids[1], done[0] - 1, *after]
     assert relay.at.cur is None
-
-
-def test_the_first_id_is_stored_and_used_after_a_restart(scene: Scene) -> None:
-    """Finding it costs a look at the whole backlog, so it is looked for once a window (hazard 16)."""
-    relay = scene.relay(size=2)
-    published(scene, 3)
-    relay.drain()
-    ids = published(scene, 5)
-    relay.page()
-    relay.settle()
-    assert scene.cursor()["first_id"] == ids[0]
-    relay = scene.crash(relay)
-    assert relay.at.first_id == ids[0]
-    assert relay.at.last_id == ids[1]
-    # A first id that were too large would hide messages: what is stored is what is used.
-    relay.position = Position(prev=relay.at.prev, cur=relay.at.cur, first_id=ids[4])
-    assert relay.page() == ids[4:]
 
 
 @pytest.mark.parametrize("pages", [1, 2])
