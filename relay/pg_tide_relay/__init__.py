@@ -1,0 +1,55 @@
+"""The relay: committed messages of an outbox become records on Kafka, and the cursor moves behind them.
+
+The modules, in the order data flows. A process starts:
+
+cli               the command line, put together
+commands          one module per command of ``pg-tide``
+settings          what an operator decides about a relay process
+logs              what goes to stderr, and how often
+failpoints        places where a test can make the process die
+supervisor        the process: one loop on the main thread that drives all pipelines
+postgres          the worker threads and their connections
+readiness         whether this is a database to work on
+catalogue         which pipelines to run, looked up while running
+config            the keys of a pipeline, their rules, their values
+build             from a stored pipeline to a running one
+
+A pipeline runs:
+
+pipeline          one pipeline: fetch, shape, deliver, settle, under a lease
+lease             the right to drive it, until a time of this process's own clock
+cursor            the position of a consumer group, as plain values
+poll              opening windows and reading pages
+fetch_ahead       the next page, while earlier ones are in flight
+transform         from columns to values
+encode            from a row to its record: transform, route and the wire format in one closure
+route             the record's topic and key
+delivery          the batches of one pipeline, until each message has an outcome
+window            those batches, and the longest prefix that is settled
+hand_over         the loop that runs once per message
+topics            is the topic there before its first message is handed over
+kafka_config      from a configuration to the properties of librdkafka
+produce           one Kafka producer, its reports and events
+settle            writing the position down, and the right to do so
+
+Something goes wrong:
+
+errors            the classes of errors, and the exceptions that name them
+kafka_errors      Kafka's codes, translated into those classes
+error_policy      what is done about each class, and what the operator is told
+contact           is the cluster there; told from reports, events and silence
+recovery          what the reports of a producer that failed mean for its messages
+producer_end      emptying and closing a producer so that nothing of it lands behind its successor
+backoff           growing pauses
+delivery_state    the state of one pipeline's delivery
+report            that state, written where operators look
+
+Beside the way of a message:
+
+housekeeping      the relay says that it lives, and runs retention
+connect           connections of commands, spoken of without their passwords
+install           brings the schema ``tide`` to this program's version
+migrations        what there is to do from one version to another
+install_file      the same as one file for psql
+uninstall         takes everything away, and says before what would be lost
+"""
