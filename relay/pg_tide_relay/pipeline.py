@@ -16,6 +16,7 @@ from uuid import UUID
 import psycopg
 
 from pg_tide_relay import settle
+from pg_tide_relay.backoff import Backoff
 from pg_tide_relay.cursor import Position
 from pg_tide_relay.delivery import Delivery
 from pg_tide_relay.delivery_state import DeliveryState, Log
@@ -111,6 +112,9 @@ class Pipeline:
         self._to_settle: Position | None = None  # what it may be told
         self._settling = False
         self._settle_at = 0.0
+        self._failed = False  # something failed and nothing was settled since
+        self._backoff = Backoff()
+        self._run_at = 0.0
         self._leave_until = 0.0
         self._signing_off = False
 
@@ -152,7 +156,7 @@ class Pipeline:
         if self._phase is Phase.LEAVING:
             self._sign_off_when_done(now)
             return False
-        if self._phase is Phase.AWAITING and self._delivery.can_accept:
+        if self._phase is Phase.AWAITING and self._delivery.can_accept and now >= self._run_at:
             self._run()
         return self._phase is Phase.RUNNING and self._delivery.can_accept and self._fetch.fetch()
 
@@ -211,8 +215,8 @@ class Pipeline:
     def on_lost(self, error: Exception) -> None:
         """The database is away, or somebody moved or took the cursor."""
         if isinstance(error, NotOwnerError):
-            self._log.info("cursor changed under us, reading it again")
-        self.forget()
+            self._log.info("cursor_changed", cause="moved, or taken over, by somebody else; it is read again")
+        self._fail(error)
 
     def _refuse(self, doubt: str) -> None:
         group, outbox = self.spec.consumer_group, self.spec.outbox
@@ -270,7 +274,29 @@ class Pipeline:
         """Forget; a server that can't be read from is said in the state."""
         if isinstance(error, CursorDoubtError):
             self._refuse(str(error))
+        self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Forget, and begin again: at once the first time the cursor was moved, else with growing pauses.
+
+        Without them a fault that stays, such as a missing right, would send the same messages again and again.
+        """
         self.forget()
+        if self._failed or not isinstance(error, NotOwnerError):
+            self._run_at = self._drivers.clock() + self._backoff.next_s()
+        self._failed = True
+        if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.OperationalError):
+            self._log.warning("database_refuses", sqlstate=error.sqlstate, cause=str(error).strip())
+            self._drivers.reporter.report(
+                self.spec,
+                PipelineReport(
+                    state="error",
+                    error_class=ErrorClass.CONFIGURATION,
+                    error_code=error.sqlstate,
+                    error=str(error).strip(),
+                    cure="Correct the rights of the relay's role or the schema; it is tried again by itself.",
+                ),
+            )
 
     def _take_settled(self) -> None:
         for settled in self._delivery.take_settled():
@@ -304,6 +330,8 @@ class Pipeline:
             return
         if self._lease.owned is owned:
             self._settled = position
+            self._failed, self._run_at = False, 0.0
+            self._backoff.reset()
 
     # -- leaving and reporting -----------------------------------------------------------------------
 
@@ -329,7 +357,7 @@ class Pipeline:
 
     def _report(self) -> None:
         state = self._delivery.state
-        if self._lease.owned is None or state.name is StateName.ENDED:
+        if self._phase not in (Phase.RUNNING, Phase.LEAVING) or state.name is StateName.ENDED:
             return
         self._drivers.reporter.report(self.spec, _report_of(state))
 

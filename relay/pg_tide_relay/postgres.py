@@ -17,7 +17,7 @@ from psycopg import IsolationLevel
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import Format
+from psycopg.pq import Format, TransactionStatus
 from psycopg.types.string import ByteaBinaryLoader
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -109,9 +109,11 @@ class Worker:
             raise ConnectionChangedError("the connection to PostgreSQL was lost and made anew")
         try:
             return job(conn)
-        except psycopg.OperationalError:
-            # Whether or not the server closed it: what follows starts on a connection whose state is known.
-            conn.close()
+        except psycopg.Error as error:
+            is_idle = conn.info.transaction_status is TransactionStatus.IDLE
+            if isinstance(error, psycopg.OperationalError) or not is_idle:
+                # Whether or not the server closed it: what follows starts on a connection whose state is known.
+                conn.close()
             raise
 
     def _connected(self) -> Connection:
