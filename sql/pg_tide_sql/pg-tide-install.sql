@@ -121,6 +121,7 @@ create table tide.outbox (
   max_payload_bytes  integer     not null,
   drop_without_group boolean     not null,
   slots              smallint    not null,
+  rotations          smallint    not null,
   slot               smallint    not null default 0,
   slot_since         timestamptz not null default clock_timestamp(),
   created_at         timestamptz not null default clock_timestamp(),
@@ -130,7 +131,8 @@ create table tide.outbox (
   constraint outbox_name_length check (octet_length(name) between 1 and 255),
   constraint outbox_retention_positive check (retention_hours between 1 and 87600),
   constraint outbox_max_payload_range check (max_payload_bytes between 1 and 100000000),
-  constraint outbox_slots_range check (slots between 3 and 1000)
+  constraint outbox_slots_range check (slots between 3 and 1000),
+  constraint outbox_rotations_range check (rotations between 1 and slots - 2)
 );
 comment on table tide.outbox is 'An outbox: a named, append-only stream of messages, stored in a ring of slots';
 comment on column tide.outbox.outbox_id is 'Number of the outbox; names its tables';
@@ -140,6 +142,7 @@ comment on column tide.outbox.retention_hours is 'Delivered messages older than 
 comment on column tide.outbox.max_payload_bytes is 'Largest payload in bytes of its text that a publisher may send';
 comment on column tide.outbox.drop_without_group is 'Whether retention may drop messages while the outbox has no consumer group at all';
 comment on column tide.outbox.slots is 'Number of slots in the ring; grows when a slot cannot be emptied, never shrinks';
+comment on column tide.outbox.rotations is 'How often within the retention new messages go to another slot: the slots it was created with, less 2. A grown ring does not turn faster';
 comment on column tide.outbox.slot is 'The slot that new messages go to';
 comment on column tide.outbox.slot_since is 'Since when new messages go to it';
 comment on column tide.outbox.created_at is 'When the outbox was created';
@@ -700,9 +703,9 @@ begin
   perform tide._check_name('outbox', outbox_create.name);
   perform tide._check_outbox_settings(outbox_create.name, outbox_create.retention_hours, outbox_create.max_payload_bytes,
     outbox_create.slots, outbox_create.drop_without_group);
-  insert into tide.outbox (name, retention_hours, max_payload_bytes, slots, drop_without_group)
+  insert into tide.outbox (name, retention_hours, max_payload_bytes, slots, rotations, drop_without_group)
   values (outbox_create.name, outbox_create.retention_hours, outbox_create.max_payload_bytes, outbox_create.slots,
-          outbox_create.drop_without_group)
+          outbox_create.slots - 2, outbox_create.drop_without_group)
   on conflict on constraint outbox_name_unique do nothing
   returning outbox_id into v_id;
   if v_id is null then
@@ -1463,10 +1466,11 @@ begin
       message = format('tide.retention_run was called in a %s transaction', current_setting('transaction_isolation')),
       hint = 'Call it in a READ COMMITTED transaction: with an older snapshot it could drop messages that it cannot see.';
   end if;
-  -- With n slots, one is open and the one before it may be too young: each is open for retention / (n - 2).
+  -- Of n slots one is open and the one before it may be too young: each is open for retention / (n - 2). A ring that
+  -- grew keeps its pace, else a group left behind would make it grow faster and faster.
   for v_outbox in
     select o.* from tide.outbox o
-     where o.slot_since + o.retention_hours * interval '1 hour' / (o.slots - 2) <= retention_run.at_time
+     where o.slot_since + o.retention_hours * interval '1 hour' / o.rotations <= retention_run.at_time
      order by o.outbox_id for update skip locked
   loop
     reason := tide._slot_rotate(v_outbox);

@@ -31,6 +31,7 @@ create table tide.outbox (
   max_payload_bytes  integer     not null,
   drop_without_group boolean     not null,
   slots              smallint    not null,
+  rotations          smallint    not null,
   slot               smallint    not null default 0,
   slot_since         timestamptz not null default clock_timestamp(),
   created_at         timestamptz not null default clock_timestamp(),
@@ -40,7 +41,8 @@ create table tide.outbox (
   constraint outbox_name_length check (octet_length(name) between 1 and 255),
   constraint outbox_retention_positive check (retention_hours between 1 and 87600),
   constraint outbox_max_payload_range check (max_payload_bytes between 1 and 100000000),
-  constraint outbox_slots_range check (slots between 3 and 1000)
+  constraint outbox_slots_range check (slots between 3 and 1000),
+  constraint outbox_rotations_range check (rotations between 1 and slots - 2)
 );
 comment on table tide.outbox is 'An outbox: a named, append-only stream of messages, stored in a ring of slots';
 comment on column tide.outbox.outbox_id is 'Number of the outbox; names its tables';
@@ -50,6 +52,7 @@ comment on column tide.outbox.retention_hours is 'Delivered messages older than 
 comment on column tide.outbox.max_payload_bytes is 'Largest payload in bytes of its text that a publisher may send';
 comment on column tide.outbox.drop_without_group is 'Whether retention may drop messages while the outbox has no consumer group at all';
 comment on column tide.outbox.slots is 'Number of slots in the ring; grows when a slot cannot be emptied, never shrinks';
+comment on column tide.outbox.rotations is 'How often within the retention new messages go to another slot: the slots it was created with, less 2. A grown ring does not turn faster';
 comment on column tide.outbox.slot is 'The slot that new messages go to';
 comment on column tide.outbox.slot_since is 'Since when new messages go to it';
 comment on column tide.outbox.created_at is 'When the outbox was created';

@@ -68,9 +68,9 @@ begin
   perform tide._check_name('outbox', outbox_create.name);
   perform tide._check_outbox_settings(outbox_create.name, outbox_create.retention_hours, outbox_create.max_payload_bytes,
     outbox_create.slots, outbox_create.drop_without_group);
-  insert into tide.outbox (name, retention_hours, max_payload_bytes, slots, drop_without_group)
+  insert into tide.outbox (name, retention_hours, max_payload_bytes, slots, rotations, drop_without_group)
   values (outbox_create.name, outbox_create.retention_hours, outbox_create.max_payload_bytes, outbox_create.slots,
-          outbox_create.drop_without_group)
+          outbox_create.slots - 2, outbox_create.drop_without_group)
   on conflict on constraint outbox_name_unique do nothing
   returning outbox_id into v_id;
   if v_id is null then

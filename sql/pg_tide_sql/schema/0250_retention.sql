@@ -105,10 +105,11 @@ begin
       message = format('tide.retention_run was called in a %s transaction', current_setting('transaction_isolation')),
       hint = 'Call it in a READ COMMITTED transaction: with an older snapshot it could drop messages that it cannot see.';
   end if;
-  -- With n slots, one is open and the one before it may be too young: each is open for retention / (n - 2).
+  -- Of n slots one is open and the one before it may be too young: each is open for retention / (n - 2). A ring that
+  -- grew keeps its pace, else a group left behind would make it grow faster and faster.
   for v_outbox in
     select o.* from tide.outbox o
-     where o.slot_since + o.retention_hours * interval '1 hour' / (o.slots - 2) <= retention_run.at_time
+     where o.slot_since + o.retention_hours * interval '1 hour' / o.rotations <= retention_run.at_time
      order by o.outbox_id for update skip locked
   loop
     reason := tide._slot_rotate(v_outbox);
