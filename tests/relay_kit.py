@@ -1,7 +1,7 @@
 """What tests with a running relay need: the SQL calls users make, what operators look at, and records to compare."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -113,8 +113,12 @@ class Tide:
 
     def until_settled(self, *names: str, within: float = 30.0) -> None:
         """Wait until nothing of these pipelines is pending."""
-        for name in names or ("orders-to-kafka",):
-            eventually(lambda name=name: self.pending(name) == 0, within=within, why=lambda: self.seen(name))
+        waited_for = names or ("orders-to-kafka",)
+        eventually(
+            lambda: all(self.pending(name) == 0 for name in waited_for),
+            within=within,
+            why=lambda: "\n".join(self.seen(name) for name in waited_for),
+        )
 
     def until_state(self, state: str, name: str = "orders-to-kafka", *, within: float = 30.0) -> Any:
         """Wait until an operator sees the pipeline in this state; its row."""
@@ -187,8 +191,3 @@ def alter_topic(bootstrap: str, topic: str, **changes: str) -> None:
 def header(name: str, record: Record) -> bytes:
     """One header of a record."""
     return dict(record.headers)[name]
-
-
-def config_of(rows: Mapping[str, Any]) -> str:
-    """A configuration as SQL takes it."""
-    return json.dumps(rows)
