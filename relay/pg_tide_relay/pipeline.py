@@ -357,7 +357,8 @@ class Pipeline:
 
     def _report(self) -> None:
         state = self._delivery.state
-        if self._phase not in (Phase.RUNNING, Phase.LEAVING) or state.name is StateName.ENDED:
+        is_ours = self._lease.owned is not None and self._phase in (Phase.RUNNING, Phase.LEAVING)
+        if not is_ours or state.name is StateName.ENDED:
             return
         self._drivers.reporter.report(self.spec, _report_of(state))
 

@@ -1,0 +1,23 @@
+-- What the catch-up benchmark does in SQL.
+
+-- name: fresh_outbox
+select tide.outbox_create('bench', if_not_exists => true)
+
+-- name: fill
+-- In slices: a batch's arrays live in memory.
+select count(tide.outbox_publish_batch('bench', s.payloads, s.keys)) from (
+  select array_agg(jsonb_build_object('id', i, 'note', repeat('x', %(pad)s - 24 - length(i::text)))) as payloads,
+         array_agg('key-' || i) as keys
+    from generate_series(1, %(messages)s) i group by i / 1000) s
+
+-- name: settle_storage
+vacuum (analyze) tide.message
+
+-- name: set_pipeline
+select tide.relay_set_outbox('bench', 'bench', 'bench', %(config)s)
+
+-- name: is_done
+select 1 from tide.lag where consumer_group = 'bench' and pending = 0
+
+-- name: drop_pipeline
+select tide.relay_drop('bench')
