@@ -1,0 +1,176 @@
+"""An outbox under load, its pipeline to a topic, and the judgement at the end."""
+
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from confluent_kafka import Message
+from psycopg.types.json import Jsonb
+
+from faults import publishers
+from faults.ledger import Arrived, Identity, Ledger, arrived_on, committed_in
+from fix_relay import Relay, StartRelay
+from pg_tide_dev.processes import Process, Run
+from waiting import eventually
+
+LEASE_MS = 1000  # the shortest there is
+REQUEST_TIMEOUT_MS = 200  # a take-over waits the lease and this
+BATCH_SIZE = 50
+FLAGS = ("--lease-ms", str(LEASE_MS))
+
+# What a relay may send again after a kill: batches of its window, one page beside it, and what was delivered
+# between two settles.
+BATCHES_IN_FLIGHT = 8
+
+ReadRecords = Callable[[str], list[Message]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """The servers of a campaign."""
+
+    dsn: str
+    bootstrap: str
+    run: Run
+    start_relay: StartRelay
+    read: ReadRecords  # what a topic holds now
+
+
+class Load:
+    """Running publishers."""
+
+    def __init__(self, process: Process, output: Path, plan: publishers.Plan) -> None:
+        self.process = process
+        self.plan = plan
+        self._output = output
+
+    @property
+    def runs(self) -> bool:
+        """Whether they are still publishing."""
+        return self.process.returncode is None
+
+    def finish(self, within: float = 120.0) -> dict[str, int]:
+        """Wait until the plan is fulfilled; the totals."""
+        status = self.process.wait(within)
+        assert status == 0, self.process.tail()
+        totals: dict[str, int] = self._lines[-1]["totals"]
+        return totals
+
+    def acknowledged(self) -> set[Identity]:
+        """Messages whose commit was answered; only where the plan records them."""
+        return {Identity(*one) for line in self._lines for one in line.get("committed", ())}
+
+    @property
+    def _lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._output.read_text(encoding="ascii").splitlines()]
+
+
+class Campaign:
+    """One outbox with one pipeline; several may share a database."""
+
+    def __init__(self, where: Where, topic: str, **config: Any) -> None:
+        self.where = where
+        self.topic = topic
+        self.outbox = f"outbox {topic}"
+        self.pipeline = f"pipeline {topic}"
+        self._config = {
+            "sink_type": "kafka",
+            "brokers": where.bootstrap,
+            "topic": topic,
+            "batch_size": BATCH_SIZE,
+            "linger_ms": 5,
+            "request_timeout_ms": REQUEST_TIMEOUT_MS,
+            **config,
+        }
+        with self.connect() as connection:
+            connection.execute("select tide.outbox_create(%s)", [self.outbox])
+            connection.execute(
+                "select tide.relay_set_outbox(%s, %s, 'g', %s)",
+                [self.pipeline, self.outbox, Jsonb(self._config)],
+            )
+
+    def connect(self) -> psycopg.Connection:
+        """A session of the administrator, in autocommit mode."""
+        return psycopg.connect(self.where.dsn, autocommit=True)
+
+    # -- publishing ----------------------------------------------------------------------------------
+
+    def publish(self, count: int = 1, key: str = "k", connection: psycopg.Connection | None = None) -> None:
+        """Commit this many messages of one key, each in a transaction of its own."""
+        with connection or self.connect() as session:
+            for number in range(count):
+                session.execute(
+                    "select tide.outbox_publish(%s, %s::jsonb, key => %s)", [self.outbox, str(number), key]
+                )
+
+    def load(self, plan: Mapping[str, Any]) -> Load:
+        """Start publishers; what the plan leaves out are defaults."""
+        wanted = publishers.Plan(**{"dsn": self.where.dsn, "outbox": self.outbox, **plan})
+        with self.connect() as connection:
+            connection.execute(publishers.TABLES)
+            connection.execute(
+                "insert into fire_entity (entity) select generate_series(0, %s)", [wanted.entities - 1]
+            )
+        folder = self.where.run.make_folder("publishers")
+        output = folder / "output"
+        output.touch()
+        command = [sys.executable, *publishers.arguments(wanted, output)]
+        process = self.where.run.start(command, log=folder / "publishers.log", as_server=False)
+        return Load(process, output, wanted)
+
+    # -- relays --------------------------------------------------------------------------------------
+
+    def start_relay(self, *flags: str, env: Mapping[str, str] | None = None, dsn: str = "") -> Relay:
+        """A relay for this pipeline alone, with a short lease."""
+        return self.where.start_relay(
+            dsn or self.where.dsn, *FLAGS, "--pipeline", self.pipeline, *flags, env=env
+        )
+
+    def wait_until_delivered(self, within: float = 60.0, why: Callable[[], object] = str) -> None:
+        """Everything committed by now is settled."""
+        eventually(lambda: self.pending() == 0, within=within, why=why)
+
+    def pending(self) -> int:
+        """Messages that are not settled."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "select pending from tide.lag where pipeline = %s", [self.pipeline]
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def state(self) -> dict[str, Any]:
+        """The pipeline's row in tide.pipelines."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "select to_jsonb(p) from tide.pipelines p where p.pipeline = %s", [self.pipeline]
+            ).fetchone()
+        assert row is not None
+        found: dict[str, Any] = row[0]
+        return found
+
+    # -- judgement -----------------------------------------------------------------------------------
+
+    def records(self) -> list[Message]:
+        """What the topic holds now."""
+        return self.where.read(self.topic)
+
+    def arrived(self) -> list[Arrived]:
+        """The same, as the ledger wants it."""
+        return arrived_on(self.records())
+
+    def ledger(self) -> Ledger:
+        """What the database holds now against what the topic holds now."""
+        return Ledger(committed_in(self.where.dsn, self.outbox), self.arrived())
+
+    def versions(self) -> dict[int, int]:
+        """How many changes of each entity are committed: what must have arrived, told by the business table."""
+        with self.connect() as connection:
+            return dict(connection.execute("select entity, version from fire_entity").fetchall())

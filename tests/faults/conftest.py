@@ -1,0 +1,40 @@
+"""Fixtures of the fault campaigns: `new_campaign`, an outbox with its pipeline on servers of the test's choice."""
+
+import random
+import secrets
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from faults.campaign import Campaign, Where
+from fix_kafka import read_records
+from fix_relay import StartRelay
+from fix_run import Progress
+from pg_tide_dev.kafka import create_topic
+from pg_tide_dev.processes import Run
+
+NewCampaign = Callable[..., Campaign]
+READ_SECONDS = 60.0
+
+
+@pytest.fixture
+def new_campaign(dev_run: Run, start_relay: StartRelay) -> NewCampaign:
+    """Creates topic, outbox and pipeline: `new_campaign(dsn, bootstrap, partitions=6, batch_size=100)`."""
+
+    def make(dsn: str, bootstrap: str, *, partitions: int = 1, **config: object) -> Campaign:
+        topic = f"fire-{secrets.token_hex(4)}"
+        create_topic(bootstrap, topic, partitions=partitions)
+        read = partial(read_records, bootstrap, count=None, timeout_seconds=READ_SECONDS)
+        where = Where(dsn=dsn, bootstrap=bootstrap, run=dev_run, start_relay=start_relay, read=read)
+        return Campaign(where, topic, **config)
+
+    return make
+
+
+@pytest.fixture
+def chance(progress: Progress) -> random.Random:
+    """Where all that is random comes from; its seed is told, so that a failure can be looked at again."""
+    seed = secrets.randbelow(10**6)
+    progress(f"seed {seed}")
+    return random.Random(seed)
