@@ -231,7 +231,7 @@ def _table(results: Results, messages: int) -> str:
         "|---|---|---|",
         f"| raw producer loop | {_three(results.raw)} | 1 |",
         f"| relay, batch_size 1000 | {_three(results.batch_1000)} | {_three(results.ratios(results.batch_1000))} |",
-        f"| relay, batch_size 100 (default) | {_three(results.defaults)} | {_three(results.ratios(results.defaults))} |",
+        f"| relay, default batch_size | {_three(results.defaults)} | {_three(results.ratios(results.defaults))} |",
         "",
         f"{os.cpu_count()} cores shared by PostgreSQL 18 (fsync on), Kafka 4.3.1 and the relay; Python "
         f"{platform.python_version()}, confluent-kafka {version('confluent-kafka')}, psycopg {version('psycopg')}.",

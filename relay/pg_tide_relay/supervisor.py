@@ -9,9 +9,12 @@ import os
 import signal
 import socket
 import time
+from bisect import bisect_right
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from itertools import islice
+from operator import itemgetter
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Final, cast
@@ -26,7 +29,7 @@ from pg_tide_relay.catalogue import Catalogue
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.housekeeping import Housekeeping
 from pg_tide_relay.logs import Changes
-from pg_tide_relay.pipeline import Drivers
+from pg_tide_relay.pipeline import Drivers, Pipeline
 from pg_tide_relay.poll import PollError, WindowsOpened, open_windows
 from pg_tide_relay.postgres import Answer, Worker, read_raw
 from pg_tide_relay.readiness import NotReadyError, check_schema
@@ -36,6 +39,9 @@ from pg_tide_sql.versions import RELEASE
 
 _IN_FLIGHT_WAIT_S: Final = 0.001
 """Longest sleep while delivery reports are expected: adds at most this to the latency of an acknowledgement."""
+
+_LOOK_FOR: Final = 50
+"""Pipelines that one look asks for: each takes about eight locks to the end of its transaction."""
 
 _RETRY_S: Final = 1.0
 """Pause between two tries to reach a database that is away."""
@@ -94,6 +100,7 @@ class Supervisor:
         )
         self._looking = False
         self._look_at = 0.0
+        self._looked_for = 0
         self._signals = 0
         self._drain_until = float("inf")
 
@@ -145,11 +152,13 @@ class Supervisor:
             return
         wanting = {
             key: (pipeline, want)
-            for key, pipeline in self._catalogue.running.items()
+            for key, pipeline in self._in_turn()
             if (want := pipeline.wants_window()) is not None
         }
         if not wanting:
             return
+        wanting = dict(islice(wanting.items(), _LOOK_FOR))
+        self._looked_for = next(reversed(wanting))
         seen = {pipeline.seen for pipeline, _ in wanting.values()}
         answers = [pipeline.asks_window() for pipeline, _ in wanting.values()]
         self._looking = True
@@ -161,6 +170,12 @@ class Supervisor:
             ),
             partial(self._on_windows, answers),
         )
+
+    def _in_turn(self) -> list[tuple[int, Pipeline]]:
+        """All pipelines, those first that the last look did not reach."""
+        ordered = sorted(self._catalogue.running.items())
+        place = bisect_right(ordered, self._looked_for, key=itemgetter(0))
+        return ordered[place:] + ordered[:place]
 
     def _on_windows(
         self, answers: list[Callable[[Future[WindowsOpened]], None]], done: Future[WindowsOpened]
