@@ -163,11 +163,14 @@ def read_page(conn: Connection, outbox_id: int, position: Position, size: int) -
     main = conn.cursor(binary=True)
     late = conn.cursor(binary=True)
     with conn.pipeline(), conn.transaction():
-        conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
+        pins = conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
         name = "page_replay" if position.replaying else "page_main"
         main.execute(_in_table(name, outbox_id), values, prepare=True)
         if running:
             late.execute(_in_table("page_stragglers", outbox_id), values)
+    if cast(tuple[Any, ...], pins.fetchone())[-1]:
+        # It may lag behind the snapshot: a short page would be taken for the end of the window.
+        raise StandbyError(_STANDBY)
     page = _page(cast(list[Row], main.fetchall()), size)
     if running:
         page = _merged(page, _page(cast(list[Row], late.fetchall()), size), size)

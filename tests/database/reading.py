@@ -122,7 +122,8 @@ class Relay:
         return self.position
 
     def on(self, worker: Worker, job: Callable[[Connection], T]) -> T:
-        """Run a job on a worker as the relay's main thread does, and wait for its answer."""
+        """Run a job on one of this relay's workers as its main thread does, and wait for the answer."""
+        assert worker in (self.reader, self.writer)
         answers: list[Any] = []
         worker.submit(job, answers.append)
         self._inbox.get(timeout=ANSWER_SECONDS)()
