@@ -13,7 +13,8 @@ from pg_tide_relay.produce import RecordProducer
 from pg_tide_relay.transform import Row
 from pg_tide_relay.window import Batch
 
-CREATED_US = 1_763_700_000_123_456
+# Of today: a topic's retention deletes records whose timestamp is a week old.
+CREATED_US = time.time_ns() // 1000
 
 
 def a_row(

@@ -23,6 +23,9 @@ _MESSAGE_BYTES_MAX = 256 * 1024 * 1024
 # How long librdkafka goes on asking for a topic that was there a moment ago, before it calls it unknown.
 _TOPIC_PROPAGATION_MS = 10_000
 
+# How soon a cluster that is back is noticed, and how slowly refused credentials are tried again.
+_RECONNECT_MS_MAX = 3_000
+
 _SOCKET_TIMEOUT_MS = 60_000
 _SOCKET_TIMEOUT_MS_MAX = 300_000
 
@@ -41,6 +44,7 @@ def producer_properties(config: PipelineConfig, pipeline: str, *, guarded: bool 
         "bootstrap.servers": config.brokers,
         "client.id": f"pg-tide-{pipeline}",
         "socket.keepalive.enable": True,
+        "reconnect.backoff.max.ms": _RECONNECT_MS_MAX,
         "socket.timeout.ms": _socket_timeout_ms(config.request_timeout_ms),
         "log_level": _LOG_WARNINGS,
         **_security(config),

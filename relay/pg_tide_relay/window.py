@@ -28,7 +28,7 @@ class Batch:
     May be empty: then it only carries a position, which is settled when everything before it is.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[Row] = field(repr=False)  # payloads belong in no log
     position: object  # the caller's own: where its cursor stands
     outcomes: bytearray = field(init=False)  # an Outcome per message
     size_bytes: int = field(init=False)  # of the payloads; bounds what a pipeline keeps in memory

@@ -1,0 +1,144 @@
+"""What errors lead to that no real broker gives on demand: a producer that answers as told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+
+from delivery_kit import Driver, a_config, a_row
+from pg_tide_relay.error_policy import StateName
+from pg_tide_relay.errors import ErrorClass
+from pg_tide_relay.kafka_errors import classify
+from pg_tide_relay.produce import DebugLog, ProducerEvent, RecordProducer
+
+
+class _Report:
+    def topic(self) -> str:
+        return "orders"
+
+
+class ScriptedProducer(RecordProducer):
+    """Answers each message, in the order of handing over, with the next error of a script; then with success."""
+
+    script: list[KafkaError]
+    built: int
+
+    def __init__(self, _properties: Mapping[str, Any], _log: DebugLog) -> None:
+        type(self).built += 1
+        self._events: list[ProducerEvent] = []
+        self._fatal = False
+        self._waiting: list[Any] = []
+        self.produce = self._take  # type: ignore[assignment]
+
+    def _take(self, *arguments: Any) -> None:
+        self._waiting.append(arguments[4])
+
+    def outstanding(self) -> int:
+        return len(self._waiting)
+
+    def poll(self, _timeout_s: float) -> None:
+        waiting, self._waiting = self._waiting, []
+        for on_report in waiting:
+            on_report(self.script.pop(0) if self.script else None, _Report())
+
+    def purge_queue(self) -> None:
+        """Nothing waits."""
+
+    def purge(self) -> None:
+        """Nothing waits."""
+
+    def look_up_topic(self, _topic: str, _timeout_s: float) -> int:
+        return 1
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def a_driver(*script: KafkaError, **keys: Any) -> tuple[Driver, type[ScriptedProducer]]:
+    producers = type("Producers", (ScriptedProducer,), {"script": list(script), "built": 0})
+    return Driver(a_config(**keys), producer_factory=producers), producers
+
+
+def test_a_fenced_delivery_ends_and_builds_no_new_producer() -> None:
+    """Another relay has taken over: a new producer would fence it in turn."""
+    driver, producers = a_driver(KafkaError(KafkaError.INVALID_PRODUCER_EPOCH))
+    driver.submit(a_row(1), a_row(2))
+    driver.run_until(lambda: driver.delivery.state.name is StateName.ENDED)
+    assert driver.delivery.state.error_class is ErrorClass.FENCED
+    driver.step()
+    assert producers.built == 1
+    driver.close()
+
+
+def test_a_neighbours_fault_is_sent_again_without_suspicion() -> None:
+    """`_INVALID_DIFFERENT_RECORD`: the message is innocent and is not sent alone."""
+    driver, producers = a_driver(KafkaError(KafkaError._INVALID_DIFFERENT_RECORD))
+    driver.submit(a_row(1), a_row(2), a_row(3))
+    driver.run_until_settled(3)
+    assert producers.built == 2
+    assert driver.delivery.state.name is StateName.RUNNING
+    driver.close()
+
+
+def test_a_suspect_that_passes_alone_stops_nothing() -> None:
+    """The verdict over a batch was about its neighbour."""
+    driver, _ = a_driver(KafkaError(KafkaError.INVALID_RECORD))
+    driver.submit(a_row(1), a_row(2), a_row(3))
+    driver.run_until_settled(3)
+    assert driver.delivery.state.name is StateName.RUNNING
+    driver.close()
+
+
+def test_a_suspect_that_fails_alone_stops_the_pipeline_with_its_id() -> None:
+    """One lone attempt, no more."""
+    refusal = KafkaError(KafkaError.INVALID_RECORD)
+    driver, producers = a_driver(refusal, refusal, refusal)
+    driver.submit(a_row(5), a_row(6))
+    driver.run_until(lambda: driver.delivery.state.name is StateName.STOPPED)
+    assert driver.delivery.state.message_id == 5
+    assert producers.built == 2
+    assert driver.settled_id < 5
+    driver.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, StateName.BACKING_OFF),
+        (KafkaError.UNSUPPORTED_COMPRESSION_TYPE, StateName.ERROR),
+        (KafkaError.NOT_ENOUGH_REPLICAS, StateName.BACKING_OFF),
+        (KafkaError.UNKNOWN, StateName.BACKING_OFF),
+        (KafkaError.CLUSTER_AUTHORIZATION_FAILED, StateName.ERROR),
+    ],
+)
+def test_an_error_that_is_not_the_messages_is_tried_again_until_it_passes(
+    code: int, state: StateName
+) -> None:
+    """Whatever it was, the message is not blamed, not skipped, and delivered once the error is gone."""
+    driver, _ = a_driver(KafkaError(code), idempotent=True)
+    driver.submit(a_row(1))
+    driver.run_until(lambda: driver.delivery.state.name is state)
+    assert driver.delivery.state.error_class is classify(KafkaError(code))
+    assert driver.settled_id == 0
+    driver.run_until_settled(1)
+    driver.run_until(lambda: driver.delivery.state.name is StateName.RUNNING)
+    driver.close()
+
+
+def test_after_a_refusal_for_size_produce_batches_are_halved() -> None:
+    """Else a topic with a small limit would refuse every batch, and each message would be sent alone."""
+    refusal = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+    built: list[Mapping[str, Any]] = []
+    _, producers = a_driver()
+    producers.script = [refusal, refusal]
+
+    def factory(properties: Mapping[str, Any], log: DebugLog) -> RecordProducer:
+        built.append(properties)
+        return producers(properties, log)
+
+    driver = Driver(a_config(), producer_factory=factory)
+    driver.submit(a_row(1), a_row(2))
+    driver.run_until_settled(2)
+    assert [properties["batch.size"] for properties in built] == [1_000_000, 500_000]
+    driver.close()
