@@ -1430,26 +1430,35 @@ begin
 end $$;
 comment on function tide._slot_empty(tide.outbox, integer) is 'Empties a slot if that loses nothing; returns why not';
 
--- New messages go to the next slot when it is empty; when it is not, the ring grows by one slot.
+-- New messages go to the next empty slot of the ring; when none is empty, the ring grows by one slot.
 create function tide._slot_rotate(outbox tide.outbox) returns text
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
-  v_next integer := ((_slot_rotate.outbox).slot + 1) % (_slot_rotate.outbox).slots;
+  v_outbox tide.outbox := _slot_rotate.outbox;
+  v_next integer := v_outbox.slot;
   v_used boolean;
 begin
-  execute format('select exists (select from tide.%I)', format('message_%s_%s', (_slot_rotate.outbox).outbox_id, v_next)) into v_used;
-  if v_used then
-    if (_slot_rotate.outbox).slots >= 1000 then
+  loop
+    v_next := (v_next + 1) % v_outbox.slots;
+    exit when v_next = v_outbox.slot;
+    execute format('select exists (select from tide.%I)', format('message_%s_%s', v_outbox.outbox_id, v_next)) into v_used;
+    exit when not v_used;
+    -- Retention emptied it, and a publisher that had read its number before wrote to it: it takes its turn again.
+    update tide.slot s set closed_at = clock_timestamp()
+     where s.outbox_id = v_outbox.outbox_id and s.slot = v_next and s.closed_at is null;
+  end loop;
+  if v_next = v_outbox.slot then
+    if v_outbox.slots >= 1000 then
       return 'the ring has 1000 slots and none is empty';
     end if;
-    v_next := (_slot_rotate.outbox).slots;
-    perform tide._slot_add((_slot_rotate.outbox).outbox_id, v_next);
+    v_next := v_outbox.slots;
+    perform tide._slot_add(v_outbox.outbox_id, v_next);
   end if;
   update tide.outbox o
      set slot = v_next, slot_since = clock_timestamp(), slots = greatest(o.slots, v_next + 1)
-   where o.outbox_id = (_slot_rotate.outbox).outbox_id;
+   where o.outbox_id = v_outbox.outbox_id;
   update tide.slot s set closed_at = case when s.slot = v_next then null else clock_timestamp() end
-   where s.outbox_id = (_slot_rotate.outbox).outbox_id and s.slot in (v_next, (_slot_rotate.outbox).slot);
+   where s.outbox_id = v_outbox.outbox_id and s.slot in (v_next, v_outbox.slot);
   return null;
 end $$;
 comment on function tide._slot_rotate(tide.outbox) is 'Sends new messages of an outbox to another slot; returns why not';
@@ -1461,7 +1470,10 @@ declare
   v_outbox tide.outbox;
   v_slot record;
 begin
-  if current_setting('transaction_isolation') <> 'read committed' then
+  if retention_run.at_time is null then
+    raise exception using errcode = 'TD006', message = 'the time to run retention for is null',
+      hint = 'Leave the argument out: select * from tide.retention_run();';
+  elsif current_setting('transaction_isolation') <> 'read committed' then
     raise exception using errcode = 'TD040',
       message = format('tide.retention_run was called in a %s transaction', current_setting('transaction_isolation')),
       hint = 'Call it in a READ COMMITTED transaction: with an older snapshot it could drop messages that it cannot see.';
@@ -1477,10 +1489,12 @@ begin
     outbox := v_outbox.name; slot := v_outbox.slot; action := case when reason is null then 'rotated' else 'held' end;
     return next;
   end loop;
+  -- The outbox's row is locked against groups that are being created, rewound or rebased: what they need is in no
+  -- committed row yet. Who holds it (they, or another retention) is not waited for.
   for v_slot in
     select o as outbox_row, o.name, s.slot from tide.outbox o join tide.slot s on s.outbox_id = o.outbox_id
      where s.closed_at + o.retention_hours * interval '1 hour' <= retention_run.at_time and s.slot <> o.slot
-     order by s.closed_at
+     order by s.closed_at for no key update of o skip locked
   loop
     reason := tide._slot_empty(v_slot.outbox_row, v_slot.slot);
     outbox := v_slot.name; slot := v_slot.slot; action := case when reason is null then 'emptied' else 'held' end;
