@@ -1,0 +1,45 @@
+"""The table of SQLSTATEs and the SQL say the same."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SQL = ROOT / "sql" / "pg_tide_sql"
+PAGE = ROOT / "docs" / "errors.md"
+CODE = re.compile(r"'(TD\d{3})'")
+ROW = re.compile(r"^\| `(TD\d{3})` \| (.+?) \| (.+?) \|$", re.MULTILINE)
+
+
+def raised() -> set[str]:
+    """Codes in the SQL that runs in the database or is sent to it."""
+    files = [*(SQL / "schema").glob("*.sql"), *(SQL / "statements").glob("*.sql")]
+    return {code for path in files for code in CODE.findall(path.read_text(encoding="utf-8"))}
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """(code, meaning, cure) of each row of the page."""
+    return ROW.findall(PAGE.read_text(encoding="utf-8"))
+
+
+def test_every_code_that_is_raised_stands_on_the_page_and_no_other() -> None:
+    assert {code for code, _, _ in rows()} == raised()
+
+
+def test_a_code_stands_on_the_page_once_with_a_meaning_and_a_cure() -> None:
+    codes = [code for code, _, _ in rows()]
+    assert len(codes) == len(set(codes))
+    assert all(len(meaning.split()) > 3 and len(cure.split()) > 2 for _, meaning, cure in rows())
+
+
+def test_the_relay_says_no_code_that_the_page_does_not_explain() -> None:
+    relay = (ROOT / "relay" / "pg_tide_relay").rglob("*.py")
+    said = {code for path in relay for code in re.findall(r'"(TD\d{3})"', path.read_text(encoding="utf-8"))}
+    assert said
+    assert said <= {code for code, _, _ in rows()}
+
+
+def test_every_raised_error_names_a_cure() -> None:
+    """Each RAISE with a code of ours carries a HINT."""
+    for path in sorted((SQL / "schema").glob("*.sql")):
+        for statement in re.findall(r"raise exception using.*?;\s*$", path.read_text("utf-8"), re.M | re.S):
+            assert "hint" in statement, f"{path.name}: {statement}"
