@@ -7,7 +7,9 @@ process changes its user, and it removes no folder.
 
 Run as a plain file with nothing but the standard library: it starts fast and cannot fail on an import.
 A process is recorded as a file `pids/<number>.<signal>` holding its pid; the signal is the one that ends it
-cleanly: PostgreSQL removes its shared memory on QUIT and leaves it behind on KILL.
+cleanly: PostgreSQL removes its shared memory on QUIT and leaves it behind on KILL. A process records itself, then
+looks whether its record is still there, then becomes the server; here the records are moved away, then read. So
+either it is read here, or it sees that it is too late.
 """
 
 import os
@@ -18,6 +20,7 @@ import sys
 import time
 from pathlib import Path
 
+RECORDS = "pids"
 PARENT_CHECK_SECONDS = 1.0
 CLEAN_END_SECONDS = 6.0  # PostgreSQL itself kills its children five seconds after an immediate shutdown
 KILLED_END_SECONDS = 5.0
@@ -50,10 +53,10 @@ def is_alive(pid: int) -> bool:
     return state[0] != "Z"
 
 
-def recorded(folder: Path) -> dict[int, signal.Signals]:
-    """The pids in the run's records with the signal that ends each."""
+def recorded(records: Path) -> dict[int, signal.Signals]:
+    """The pids in a folder of records with the signal that ends each."""
     found: dict[int, signal.Signals] = {}
-    for record in (folder / "pids").glob("*.*"):
+    for record in records.glob("*.*"):
         text = record.read_text(encoding="ascii").strip()
         if text.isdecimal() and int(text) > 1:
             found[int(text)] = signal.Signals[f"SIG{record.suffix[1:]}"]
@@ -78,9 +81,9 @@ def wait_gone(pids: list[int], seconds: float) -> list[int]:
     return alive
 
 
-def end_processes(folder: Path) -> None:
+def end_processes(records: Path) -> None:
     """End every recorded process, cleanly, then by force; a paused one is resumed so that it can obey."""
-    processes = recorded(folder)
+    processes = recorded(records)
     for pid, number in processes.items():
         send(pid, number)
         send(pid, signal.SIGCONT)
@@ -90,9 +93,11 @@ def end_processes(folder: Path) -> None:
 
 
 def clean(folder: Path) -> None:
-    """End the run's processes and remove its folder; twice, for one that was being started meanwhile."""
-    for _ in range(2):
-        end_processes(folder)
+    """End the run's processes and remove its folder."""
+    closed = folder / f"{RECORDS}.closed"
+    if not closed.exists():
+        (folder / RECORDS).rename(closed)
+    end_processes(closed)
     shutil.rmtree(folder, ignore_errors=True)
 
 

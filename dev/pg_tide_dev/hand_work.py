@@ -42,15 +42,26 @@ def up() -> int:
     """Start the servers, unless they run, and print their addresses."""
     if running_owner() is None:
         command = [sys.executable, "-m", "pg_tide_dev.hand_work", "serve"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd="/"
-        ) as owner:
+        with start_detached(command) as owner:
             if owner.stdout is None or not tell_until_ready(owner.stdout):
                 return 1
             owner.returncode = 0  # it goes on: leaving the block must not wait for it
     state = json.loads(state_file().read_text(encoding="utf-8"))
     print(f"PostgreSQL  {state['postgres']}\nKafka       {state['kafka']}\nmake down stops them")
     return 0
+
+
+def start_detached(command: list[str]) -> subprocess.Popen[str]:
+    """Start a process that outlives this one; it holds none of this one's outputs open."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def tell_until_ready(lines: Iterable[str]) -> bool:
@@ -75,6 +86,7 @@ def serve() -> int:
             print(READY_LINE, flush=True)
             with Path(os.devnull).open("w") as nowhere:
                 os.dup2(nowhere.fileno(), sys.stdout.fileno())
+                os.dup2(nowhere.fileno(), sys.stderr.fileno())
             while True:
                 signal.pause()
         finally:

@@ -26,8 +26,10 @@ from pg_tide_dev.errors import ServerFailedError
 from pg_tide_dev.places import give, server_user, temporary_base
 
 FOLDER_PREFIX = "pg-tide-run-"
-RECORD_AND_BECOME = 'echo $$ >&0 && exec "$@" </dev/null'
+# $0 is the record: a run that is being cleaned up has moved it away after reading it, and nothing starts any more
+RECORD_AND_BECOME = 'echo $$ >&0 && [ -e "$0" ] && exec "$@" </dev/null'
 POLL_SECONDS = 0.02
+RECORD_POLL_SECONDS = 0.001
 LOG_TAIL_LINES = 30
 LOWEST_PORT, LOWEST_EPHEMERAL_PORT = 10_000, 32_768
 
@@ -106,8 +108,9 @@ class Run:
         self.folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=temporary_base()))
         self.folder.chmod(0o711)
         self.password = secrets.token_urlsafe(18)  # of the servers' administrator
-        self._pids = self.folder / "pids"
-        self._pids.mkdir(mode=0o700)
+        self._pids = self.folder / guardian.RECORDS
+        self._pids.mkdir()
+        self._pids.chmod(0o711)
         self._count = 0
         self._processes: list[tuple[Process, signal.Signals]] = []
         self._guardian = self._start_guardian()
@@ -172,7 +175,7 @@ class Run:
             (output or log).open("ab") as output_file,
         ):
             popen = subprocess.Popen(
-                ["/bin/sh", "-c", RECORD_AND_BECOME, "sh", *map(str, command)],
+                ["/bin/sh", "-c", RECORD_AND_BECOME, record, *map(str, command)],
                 stdin=record_file,
                 stdout=output_file,
                 stderr=log_file,
@@ -183,6 +186,8 @@ class Run:
                 group=user.gid if user else None,
                 extra_groups=[] if user else None,
             )
+        while popen.poll() is None and record.stat().st_size == 0:
+            time.sleep(RECORD_POLL_SECONDS)  # a caller who pauses it at once must not pause it unrecorded
         process = Process(popen, record, log)
         self._processes.append((process, end))
         return process
