@@ -1,12 +1,10 @@
 """An outbox under load, its pipeline to a topic, and the judgement at the end."""
 
 import json
-import random
+import signal
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +61,11 @@ class Load:
         totals: dict[str, int] = self._lines[-1]["totals"]
         return totals
 
+    def stop(self) -> None:
+        """Let the publishers end their transactions and leave, however much of the plan is left."""
+        self.process.send(signal.SIGTERM)
+        self.finish()
+
     def acknowledged(self) -> set[Identity]:
         """Messages whose commit was answered; only where the plan records them."""
         return {Identity(*one) for line in self._lines for one in line.get("committed", ())}
@@ -73,12 +76,13 @@ class Load:
 
 
 class Campaign:
-    """One outbox with one pipeline; several may share a database."""
+    """One pipeline; several may share a database, and an outbox."""
 
-    def __init__(self, where: Where, topic: str, **config: Any) -> None:
+    def __init__(self, where: Where, topic: str, outbox: str | None = None, **config: Any) -> None:
+        """Create the pipeline, and its outbox unless it is to read another campaign's."""
         self.where = where
         self.topic = topic
-        self.outbox = f"outbox {topic}"
+        self.outbox = outbox or f"outbox {topic}"
         self.pipeline = f"pipeline {topic}"
         self._config = {
             "sink_type": "kafka",
@@ -90,10 +94,11 @@ class Campaign:
             **config,
         }
         with self.connect() as connection:
-            connection.execute("select tide.outbox_create(%s)", [self.outbox])
+            if outbox is None:
+                connection.execute("select tide.outbox_create(%s)", [self.outbox])
             connection.execute(
-                "select tide.relay_set_outbox(%s, %s, 'g', %s)",
-                [self.pipeline, self.outbox, Jsonb(self._config)],
+                "select tide.relay_set_outbox(%s, %s, %s, %s)",
+                [self.pipeline, self.outbox, f"group {topic}", Jsonb(self._config)],
             )
 
     def connect(self) -> psycopg.Connection:
@@ -102,13 +107,22 @@ class Campaign:
 
     # -- publishing ----------------------------------------------------------------------------------
 
-    def publish(self, count: int = 1, key: str = "k", connection: psycopg.Connection | None = None) -> None:
-        """Commit this many messages of one key, each in a transaction of its own."""
-        with connection or self.connect() as session:
-            for number in range(count):
-                session.execute(
-                    "select tide.outbox_publish(%s, %s::jsonb, key => %s)", [self.outbox, str(number), key]
-                )
+    def publish(self, key: str = "k") -> int:
+        """Commit one message; its id."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "select tide.outbox_publish(%s, '{}', key => %s)", [self.outbox, key]
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def publish_many(self, count: int, keys: int = 1) -> None:
+        """Commit this many messages in one transaction, one key after the other."""
+        with self.connect() as connection:
+            connection.execute(
+                "select tide.outbox_publish(%s, to_jsonb(n), key => 'k' || n %% %s) from generate_series(1, %s) n",
+                [self.outbox, keys, count],
+            )
 
     def load(self, plan: Mapping[str, Any]) -> Load:
         """Start publishers; what the plan leaves out are defaults."""

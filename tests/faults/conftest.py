@@ -20,14 +20,19 @@ READ_SECONDS = 60.0
 
 @pytest.fixture
 def new_campaign(dev_run: Run, start_relay: StartRelay) -> NewCampaign:
-    """Creates topic, outbox and pipeline: `new_campaign(dsn, bootstrap, partitions=6, batch_size=100)`."""
+    """Creates topic, outbox and pipeline: `new_campaign(dsn, bootstrap, partitions=6, batch_size=100)`.
 
-    def make(dsn: str, bootstrap: str, *, partitions: int = 1, **config: object) -> Campaign:
+    With `outbox` the pipeline reads one that is there already, in a group of its own.
+    """
+
+    def make(
+        dsn: str, bootstrap: str, *, partitions: int = 1, outbox: str | None = None, **config: object
+    ) -> Campaign:
         topic = f"fire-{secrets.token_hex(4)}"
         create_topic(bootstrap, topic, partitions=partitions)
         read = partial(read_records, bootstrap, count=None, timeout_seconds=READ_SECONDS)
         where = Where(dsn=dsn, bootstrap=bootstrap, run=dev_run, start_relay=start_relay, read=read)
-        return Campaign(where, topic, **config)
+        return Campaign(where, topic, outbox, **config)
 
     return make
 

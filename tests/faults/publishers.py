@@ -8,6 +8,7 @@ is, in the end, a line with totals. A database that goes away is waited for.
 
 import json
 import random
+import signal
 import sys
 import threading
 import time
@@ -52,6 +53,7 @@ class Tally:
     output: Path
     lock: threading.Lock = field(default_factory=threading.Lock)
     counts: Counter[str] = field(default_factory=Counter)
+    stopped: bool = False
 
     def add(self, what: str, count: int = 1) -> None:
         with self.lock:
@@ -86,7 +88,7 @@ class Publisher:
                 time.sleep(0.05)
 
     def _is_done(self) -> bool:
-        return self._tally.counts["committed"] >= self._plan.messages
+        return self._tally.stopped or self._tally.counts["committed"] >= self._plan.messages
 
     def _one_transaction(self, connection: psycopg.Connection) -> None:
         self._published = []
@@ -97,7 +99,9 @@ class Publisher:
             # The audit write takes the xid early: the entity's lock, and so the message, come much later.
             connection.execute("insert into fire_audit (note) values ('early')")
             self._hold()
-        for entity in sorted(self._random.sample(range(self._plan.entities), self._random.choice((1, 1, 2, 3)))):
+        for entity in sorted(
+            self._random.sample(range(self._plan.entities), self._random.choice((1, 1, 2, 3)))
+        ):
             if self._random.random() < 0.1:
                 self._change_in_a_savepoint(connection, entity)
             self._change(connection, entity)
@@ -126,15 +130,20 @@ class Publisher:
             row = self._publish(connection, f"entity {entity}", {"entity": entity, "version": version})
         self._note(connection, row)
 
-    def _publish(self, connection: psycopg.Connection, key: str, payload: dict[str, Any]) -> tuple[Any, ...] | None:
+    def _publish(
+        self, connection: psycopg.Connection, key: str, payload: dict[str, Any]
+    ) -> tuple[Any, ...] | None:
         return connection.execute(
-            "select tide.outbox_publish(%s, %s::jsonb, key => %s)", [self._plan.outbox, json.dumps(payload), key]
+            "select tide.outbox_publish(%s, %s::jsonb, key => %s)",
+            [self._plan.outbox, json.dumps(payload), key],
         ).fetchone()
 
     def _note(self, connection: psycopg.Connection, row: tuple[Any, ...] | None) -> None:
         created_us = 0
         if self._plan.record and row is not None:
-            statement = "select (extract(epoch from created_at) * 1000000)::bigint from tide.message where id = %s"
+            statement = (
+                "select (extract(epoch from created_at) * 1000000)::bigint from tide.message where id = %s"
+            )
             found = connection.execute(statement, row).fetchone()
             created_us = found[0] if found else 0
         self._published.append((row[0] if row else 0, created_us))
@@ -198,7 +207,15 @@ def old_writer(plan: Plan, tally: Tally) -> Iterator[None]:
 def main() -> None:
     """See the module's text."""
     plan, tally = Plan(**json.loads(sys.argv[1])), Tally(Path(sys.argv[2]))
-    with old_writer(plan, tally) if plan.old_writer else nullcontext(), ThreadPoolExecutor(plan.publishers) as pool:
+
+    def stop(_number: int, _frame: object) -> None:
+        tally.stopped = True
+
+    signal.signal(signal.SIGTERM, stop)
+    with (
+        old_writer(plan, tally) if plan.old_writer else nullcontext(),
+        ThreadPoolExecutor(plan.publishers) as pool,
+    ):
         working = [pool.submit(Publisher(number, plan, tally).run) for number in range(plan.publishers)]
         for one in as_completed(working):
             one.result()
