@@ -179,9 +179,12 @@ def read_page(conn: Connection, outbox_id: int, position: Position, size: int) -
 
 
 def _page(rows: list[Row], size: int) -> Page:
-    """A part that is short is the last one, unless it was cut by its bytes."""
+    """A part that is short is the last one, unless it may have been cut by its bytes.
+
+    The server counts in its own encoding, in which a text has at most twice as many bytes as in UTF-8.
+    """
     is_short = len(rows) < size
-    return Page(rows=rows, is_last=is_short and _payload_bytes(rows) < PAGE_BYTES)
+    return Page(rows=rows, is_last=is_short and _payload_bytes(rows) < PAGE_BYTES // 2)
 
 
 def _payload_bytes(rows: list[Row]) -> int:

@@ -32,7 +32,7 @@ class Session:
     """A connection of an application, with at most one transaction open. Every name is the SQL word for it."""
 
     def __init__(self, dsn: str, outbox: str) -> None:
-        self.connection = psycopg.connect(dsn, autocommit=True)
+        self.connection = psycopg.connect(dsn, autocommit=True, client_encoding="utf8")
         self.pid = self.connection.info.backend_pid
         self._outbox = outbox
 

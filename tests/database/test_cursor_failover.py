@@ -29,7 +29,8 @@ def until(true: Callable[[], bool]) -> None:
 
 def caught_up(scene: Scene, standby: Session) -> None:
     """Wait until the standby has replayed what the primary has written."""
-    (row,) = scene.admin.run("select pg_current_wal_insert_lsn()::text")
+    scene.admin.run("select tide._flush()")
+    (row,) = scene.admin.run("select pg_current_wal_flush_lsn()::text")
     until(lambda: standby.run("select pg_last_wal_replay_lsn() >= %s::pg_lsn", row) == [(True,)])
 
 
