@@ -81,6 +81,7 @@ def test_a_changed_retention_changes_how_long_a_slot_is_open(ring: Ring) -> None
     assert ring.retention(hours=5.1) == [(0, "rotated", None)]
 
 
+@pytest.mark.nightly
 def test_a_full_ring_of_1000_slots_is_held_and_says_so(ring: Ring) -> None:
     """The ring has an end; publishers go on in the slot that is open."""
     ring.connection.execute("select tide._slot_add(1, slot) from generate_series(4, 999) slot")

@@ -32,7 +32,7 @@ begin
       hint = 'Give it a name of 1 to 255 bytes.';
   elsif octet_length(_check_name.name) not between 1 and 255 or _check_name.name ~ '[\x01-\x1f\x7f]' then
     raise exception using errcode = 'TD008',
-      message = format('%L cannot be the name of a %s', left(_check_name.name, 300), _check_name.kind),
+      message = format('%s name %L is not valid', _check_name.kind, left(_check_name.name, 300)),
       hint = 'A name is 1 to 255 bytes long and has no control characters; everything else is allowed.';
   end if;
 end $$;
@@ -148,6 +148,19 @@ begin
 end $$;
 comment on function tide.outbox_disable(text) is 'Refuses publishing to an outbox; what was published before is still delivered';
 
+create function tide._refuse_messages(outbox tide.outbox) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_found boolean;
+begin
+  execute format('select exists (select from tide.%I)', 'message_' || (_refuse_messages.outbox).outbox_id) into v_found;
+  if v_found then
+    raise exception using errcode = 'TD011', message = format('outbox %L holds messages', (_refuse_messages.outbox).name),
+      hint = format('To lose them: select tide.outbox_drop(%L, force => true);', (_refuse_messages.outbox).name);
+  end if;
+end $$;
+comment on function tide._refuse_messages(tide.outbox) is 'Raises TD011 when an outbox holds messages';
+
 -- Locks: ACCESS EXCLUSIVE on tide.message for the drop, waited for at most 200 ms, so that publishers of other
 -- outboxes queue behind it no longer than that; 55P03 (lock_not_available) means: try again.
 create function tide.outbox_drop(name text, force boolean default false) returns void
@@ -155,7 +168,6 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
   v_outbox tide.outbox := tide._outbox(outbox_drop.name);
   v_pipelines text;
-  v_waiting boolean;
 begin
   select string_agg(quote_literal(p.name), ', ' order by p.name) into v_pipelines
     from tide.pipeline p where p.outbox_id = v_outbox.outbox_id;
@@ -163,16 +175,21 @@ begin
     raise exception using errcode = 'TD011', message = format('outbox %L is read by pipeline %s', v_outbox.name, v_pipelines),
       hint = 'Drop the pipelines first: select tide.relay_drop(...);';
   end if;
-  if not outbox_drop.force then
+  if outbox_drop.force is not true then
     if v_outbox.enabled then
       raise exception using errcode = 'TD011', message = format('outbox %L is enabled', v_outbox.name),
         hint = format('Disable it first, so that nobody publishes into it: select tide.outbox_disable(%L);', v_outbox.name);
     end if;
-    execute format('select exists (select from tide.%I)', 'message_' || v_outbox.outbox_id) into v_waiting;
-    if v_waiting then
-      raise exception using errcode = 'TD011', message = format('outbox %L holds messages', v_outbox.name),
-        hint = format('To lose them: select tide.outbox_drop(%L, force => true);', v_outbox.name);
+    if current_setting('transaction_isolation') <> 'read committed' then
+      raise exception using errcode = 'TD040',
+        message = format('tide.outbox_drop was called in a %s transaction', current_setting('transaction_isolation')),
+        hint = 'Call it in a READ COMMITTED transaction: with an older snapshot it could drop messages that it cannot see.';
     end if;
+    perform tide._refuse_messages(v_outbox);
+    -- Again under the lock: a publisher that began before the outbox was disabled may have committed meanwhile.
+    lock table only tide.message in access exclusive mode;
+    execute format('lock table tide.%I in access exclusive mode', 'message_' || v_outbox.outbox_id);
+    perform tide._refuse_messages(v_outbox);
   end if;
   delete from tide.consumer_group g where g.outbox_id = v_outbox.outbox_id;
   execute format('drop table tide.%I', 'message_' || v_outbox.outbox_id);
