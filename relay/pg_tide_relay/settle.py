@@ -4,6 +4,7 @@ Every function here is a job for the writing worker. A settle commits asynchrono
 back the settle and everything after it alike, and what it covered is sent again. Ownership commits synchronously.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -81,7 +82,7 @@ def acquire(conn: Connection, claim: Claim) -> Acquired | NotAcquired:
         "lease_ms": claim.lease_ms,
         "takeover_ms": claim.takeover_ms,
     }
-    with conn.cursor(row_factory=class_row(Acquired)) as cur:
+    with conn.transaction(), conn.cursor(row_factory=class_row(Acquired)) as cur:
         acquired = cur.execute(SQL(statement("cursor_acquire")), values).fetchone()
     hit("after_acquire")
     if acquired is not None:
@@ -99,14 +100,14 @@ def renew(conn: Connection, owned: Ownership, lease_ms: int) -> None:
         "epoch": owned.epoch,
         "lease_ms": lease_ms,
     }
-    _must_touch_a_row(conn.execute(SQL(statement("cursor_renew")), values).fetchone())
+    _must_touch_a_row(_ask(conn, "cursor_renew", values))
 
 
 def release(conn: Connection, owned: Ownership) -> None:
     """Sign off; everything sent must have been answered. That another relay took over already is no error."""
     hit("before_release")
     values = {"group_id": owned.group_id, "token": owned.token, "epoch": owned.epoch}
-    conn.execute(SQL(statement("cursor_release")), values)
+    _ask(conn, "cursor_release", values)
 
 
 def settle(conn: Connection, owned: Ownership, position: Position, *, window_changed: bool) -> None:
@@ -131,10 +132,20 @@ def settle(conn: Connection, owned: Ownership, position: Position, *, window_cha
     else:
         name = "cursor_settle"
         values |= {"replay_from": position.replay_from, "replay_last": position.replay_last}
-    _must_touch_a_row(conn.execute(SQL(statement(name)), values, prepare=True).fetchone())
+    _must_touch_a_row(_ask(conn, name, values))
     hit("after_settle")
 
 
-def _must_touch_a_row(row: tuple[Any, ...] | None) -> None:
-    if not cast(tuple[bool], row)[0]:
+def _ask(conn: Connection, name: str, values: Mapping[str, Any]) -> bool:
+    """Call a function in a transaction that states READ COMMITTED: whether it touched the cursor's row.
+
+    Where the database's default is another level, a row that changed meanwhile would be an error instead of a no.
+    """
+    with conn.transaction():
+        row = conn.execute(SQL(statement(name)), values, prepare=True).fetchone()
+    return cast(tuple[bool], row)[0]
+
+
+def _must_touch_a_row(touched: bool) -> None:
+    if not touched:
         raise NotOwnerError

@@ -34,13 +34,13 @@ begin
          lease_until = v_now + _cursor_acquire.lease_ms * interval '1 ms', takeover_ms = _cursor_acquire.takeover_ms,
          timeline = tide._timeline(), stamp = pg_current_xact_id()::xid
    where c.group_id = _cursor_acquire.group_id and c.shard = _cursor_acquire.shard
-     and c.stamp = c.xmin
+     and tide._cursor_doubt(c, c.xmin) is null
      and (c.owner_token is null or c.owner_token = _cursor_acquire.owner_token
           or c.lease_until + c.takeover_ms * interval '1 ms' < v_now)
   returning c.*;
 end $$;
 comment on function tide._cursor_acquire(integer, integer, uuid, text, integer, integer) is
-  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, or the row was copied from another cluster';
+  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, or it cannot be trusted (tide._cursor_doubt)';
 
 create function tide._cursor_renew(group_id integer, shard integer, owner_token uuid, epoch bigint, lease_ms integer)
 returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$

@@ -51,9 +51,10 @@ begin
 end $$;
 comment on function tide._group_trusted(tide.consumer_group, text) is 'The locked cursor of a group; raises TD032 when it cannot be trusted';
 
--- Where a replay pass may start: the wanted id when everything from it on is still there.
+-- Where a replay pass may start: the wanted id when everything from it on is still there. Volatile, and the messages
+-- first: when retention empties a slot meanwhile, the first look waits for it, and the second one sees that it did.
 create function tide._rewind_target(outbox tide.outbox, to_id bigint, to_time timestamptz) returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   v_table text := 'message_' || (_rewind_target.outbox).outbox_id;
   v_oldest_id bigint;
@@ -143,7 +144,7 @@ begin
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = coalesce(group_rebase.from_id, 0), replay_last = coalesce(group_rebase.from_id, 0) - 1,
-         timeline = tide._timeline(), owner_token = null, lease_until = null,
+         timeline = tide._timeline(),
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);
