@@ -43,7 +43,13 @@ def up() -> int:
     if running_owner() is None:
         command = [sys.executable, "-m", "pg_tide_dev.hand_work", "serve"]
         with start_detached(command) as owner:
-            if owner.stdout is None or not tell_until_ready(owner.stdout):
+            ready = False
+            try:
+                ready = owner.stdout is not None and tell_until_ready(owner.stdout)
+            finally:
+                if not ready:  # interrupted, or it said what is wrong
+                    owner.terminate()
+            if not ready:
                 return 1
             owner.returncode = 0  # it goes on: leaving the block must not wait for it
     state = json.loads(state_file().read_text(encoding="utf-8"))

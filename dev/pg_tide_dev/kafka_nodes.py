@@ -31,13 +31,16 @@ SMALL_BROKER = {
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
 }
-# With the defaults a cluster needs up to 13 s to notice that a node was killed.
+# With the defaults a cluster needs up to 13 s to notice that a node was killed, and 30 s that one was paused.
 FAST_FAILOVER = {
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "300",
     "controller.quorum.fetch.timeout.ms": "1000",
     "controller.quorum.election.timeout.ms": "500",
     "replica.lag.time.max.ms": "2000",
+    "controller.socket.timeout.ms": "3000",
+    "replica.socket.timeout.ms": "3000",
+    "request.timeout.ms": "3000",
 }
 READY_SECONDS = 90.0
 CHECKPOINT = "bootstrap.checkpoint"
