@@ -69,7 +69,7 @@ def run_demo(say: Say) -> int:
         _prepare(database.dsn, kafka.bootstrap)
         relay = _start_relay(database.dsn)
         try:
-            _await_owner(database.dsn, relay)
+            _await(database.dsn, "is_running")
             say(f"publishing {ORDERS:,} orders from {SESSIONS} concurrent sessions, some rolled back")
             published = _publish(database.dsn)
             records = _read(kafka.bootstrap, len(published.committed), relay)
@@ -111,21 +111,24 @@ def _prepare(dsn: str, bootstrap: str) -> None:
         conn.execute(_sql("pipeline"), {"config": json.dumps(config)})
 
 
-def _await_owner(dsn: str, relay: subprocess.Popen[bytes]) -> None:
-    """The latency shown is the relay's, not that of starting a Python program."""
+def _await(dsn: str, statement: str) -> None:
+    """Wait until the statement returns a row."""
     until = time.monotonic() + ARRIVAL_SECONDS
     with psycopg.connect(dsn, autocommit=True) as conn:
-        while conn.execute(_sql("is_running")).fetchone() is None:
-            if relay.poll() is not None or time.monotonic() > until:
+        while conn.execute(_sql(statement)).fetchone() is None:
+            if time.monotonic() > until:
                 raise DevError("the relay did not start")
             time.sleep(0.02)
 
 
 def _publish(dsn: str) -> Publishing:
+    shares = [range(place, ORDERS, SESSIONS) for place in range(1, SESSIONS + 1)]
+    placed = _session(dsn, range(1))
+    # The producer asks a fresh broker for its id before the first record: once in its life.
+    _await(dsn, "is_delivered")
     began = time.time()
-    shares = [range(place, ORDERS, SESSIONS) for place in range(SESSIONS)]
     with ThreadPoolExecutor(SESSIONS) as pool:
-        placed = [one for share in pool.map(lambda share: _session(dsn, share), shares) for one in share]
+        placed += [one for share in pool.map(lambda share: _session(dsn, share), shares) for one in share]
     return Publishing(committed=placed, rolled_back=ORDERS - len(placed), began=began)
 
 

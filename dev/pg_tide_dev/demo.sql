@@ -16,6 +16,9 @@ select tide.relay_set_outbox('orders-to-kafka', 'orders', 'kafka-relay', %(confi
 -- name: is_running
 select 1 from tide.pipelines where pipeline = 'orders-to-kafka' and state = 'running'
 
+-- name: is_delivered
+select 1 from tide.lag where pipeline = 'orders-to-kafka' and pending = 0 and settled_at is not null
+
 -- name: place_order
 update public.customer set orders = orders + 1 where customer_id = %(customer)s returning orders
 

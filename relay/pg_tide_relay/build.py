@@ -15,6 +15,7 @@ from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.errors import ConfigurationError, ErrorClass
 from pg_tide_relay.pipeline import Drivers, Pipeline, PipelineSpec, Recipe
 from pg_tide_relay.report import PipelineReport
+from pg_tide_relay.route import compile_topic
 
 
 class PipelineBuilder:
@@ -42,12 +43,21 @@ class PipelineBuilder:
         try:
             config = load_pipeline_config(spec.config, self._environ, self._allowed)
             shape = compile_shape(config, spec.outbox)
+            topic = compile_topic(config.topic, spec.outbox)
         except (ConfigError, ConfigurationError) as error:
             log.warning("pipeline_configuration", cause=str(error))
             self._drivers.reporter.report(spec, _refusal(error))
             return None
         recipe = Recipe(
-            new_delivery=partial(Delivery, config, spec.name, shape, log=log, clock=self._drivers.clock),
+            new_delivery=partial(
+                Delivery,
+                config,
+                spec.name,
+                shape,
+                log=log,
+                topic=topic if isinstance(topic, str) else None,
+                clock=self._drivers.clock,
+            ),
             batch_size=config.batch_size,
             request_timeout_ms=config.request_timeout_ms,
         )

@@ -58,11 +58,12 @@ class Delivery:
         shape: Shape,
         *,
         log: Log,
+        topic: str | None = None,
         limits: DeliveryLimits | None = None,
         producer_factory: ProducerFactory = RecordProducer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing connects before the first batch is submitted."""
+        """Nothing connects before ``resume``, or the first batch. ``topic``: the same for all messages, if it is."""
         self._config = config
         self._pipeline = pipeline
         self._shape = shape
@@ -87,7 +88,9 @@ class Delivery:
         self._ending: ProducerEnd | None = None
         self._paused_until = clock()
         self._bad: MessageError | None = None
+        self._topic = topic
         self._held = False
+        self._connect_ahead = False
         self._forgetting = False
         self._discarding = False  # this producer's last reports decide nothing
         self.deadline: float | None = None
@@ -159,8 +162,13 @@ class Delivery:
         self._held = True
 
     def resume(self) -> None:
-        """Hand over again, from the first message without an outcome."""
+        """Hand over again, from the first message without an outcome.
+
+        Connects at once, and asks for the topic: the first message need not wait half a second for that, and
+        what is wrong with the cluster or the topic is known before there is a message.
+        """
         self._held = False
+        self._connect_ahead = True
 
     def drain(self, timeout_s: float) -> bool:
         """Poll until all that may be handed over is settled; tell whether that was reached in time."""
@@ -205,12 +213,13 @@ class Delivery:
             self._deliver()
         if self._ending is None and self.outstanding == 0:
             self._forgetting = False
-            if self.idle:
+            if self.idle and not self._topics.waiting:
                 self._contact.nothing_to_do()
 
     def _deliver(self) -> None:
         if self._producer is None or self._hand_over is None:
-            if self._is_open() and next(self._window.to_hand_over(), None) and self._build():
+            is_wanted = self._connect_ahead or next(self._window.to_hand_over(), None) is not None
+            if self._is_open() and is_wanted and self._build():
                 self._deliver()
             return
         self._take_events(self._producer)
@@ -257,6 +266,8 @@ class Delivery:
             is_open=self._is_open,
         )
         self._contact.begin()
+        if self._topic is not None and self._topic not in self._topics.ready:
+            self._topics.want(self._topic)
         return True
 
     def _take_events(self, producer: RecordProducer) -> None:
