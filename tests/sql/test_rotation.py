@@ -86,7 +86,9 @@ def test_a_full_ring_of_1000_slots_is_held_and_says_so(ring: Ring) -> None:
     """The ring has an end; publishers go on in the slot that is open."""
     ring.connection.execute("select tide._slot_add(1, slot) from generate_series(4, 999) slot")
     ring.connection.execute("update tide.outbox set slots = 1000")
-    ring.connection.execute("insert into tide.message (outbox_id, slot, op) select 1, slot, 'delete' from tide.slot")
+    ring.connection.execute(
+        "insert into tide.message (outbox_id, slot, op) select 1, slot, 'delete' from tide.slot"
+    )
     assert ring.retention(hours=24.1) == [(0, "held", "the ring has 1000 slots and none is empty")]
     ring.publish("a")
     assert "a" in ring.slots()[0]

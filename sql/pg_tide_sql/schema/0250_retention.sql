@@ -4,12 +4,14 @@
 -- The lock is never waited for: a waiting ACCESS EXCLUSIVE would stop readers and publishers behind it.
 -- The check comes after the lock, in a later statement, so that it sees what committed until then.
 
--- Why a slot may not be emptied now, or null when it may. With the slot's lock held this is exact.
-create function tide._slot_held(outbox tide.outbox, slot integer) returns text
+-- Why a slot may not be emptied now, which group needs it, and the cure; nulls when it may. With the slot's lock held
+-- this is exact.
+create function tide._slot_held(outbox tide.outbox, slot integer, out reason text, out consumer_group text, out cure text)
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off set jit = off as $$
 declare
-  v_table text := format('message_%s_%s', (_slot_held.outbox).outbox_id, _slot_held.slot);
+  v_outbox tide.outbox := _slot_held.outbox;
+  v_table text := format('message_%s_%s', v_outbox.outbox_id, _slot_held.slot);
   v_group record;
   v_any boolean := false;
   v_held boolean;
@@ -17,30 +19,38 @@ begin
   for v_group in
     select g.name, c.prev, c.replay_last, tide._cursor_doubt(c, c.xmin) as doubt
       from tide.consumer_group g join tide.cursor c on c.group_id = g.group_id
-     where g.outbox_id = (_slot_held.outbox).outbox_id
+     where g.outbox_id = v_outbox.outbox_id
   loop
     v_any := true;
+    consumer_group := v_group.name;
     if v_group.doubt is not null then
-      return format('the cursor of group %L cannot be trusted', v_group.name);
+      reason := format('the cursor of group %L cannot be trusted', v_group.name);
+      cure := format('Repair it; messages may be sent again: select tide.group_rebase(%L, %L);', v_group.name, v_outbox.name);
+      return;
     end if;
     execute format('select exists (select from tide.%I m where m.xid >= pg_snapshot_xmin($1) and not pg_visible_in_snapshot(m.xid, $1))', v_table)
       into v_held using v_group.prev;
     if v_held then
-      return format('group %L has not delivered all of it', v_group.name);
+      reason := format('group %L has not delivered all of it', v_group.name);
+      cure := format('Let it deliver, or drop it: select tide.group_drop(%L, %L);', v_group.name, v_outbox.name);
+      return;
     end if;
     if v_group.replay_last is not null then
       execute format('select exists (select from tide.%I m where m.id > $1)', v_table) into v_held using v_group.replay_last;
       if v_held then
-        return format('group %L is sending it again', v_group.name);
+        reason := format('group %L is sending it again', v_group.name);
+        cure := 'Let it finish; see tide.lag.';
+        return;
       end if;
     end if;
   end loop;
-  if not v_any and not (_slot_held.outbox).drop_without_group then
-    return 'the outbox has no consumer group and drop_without_group is off';
+  consumer_group := null;
+  if not v_any and not v_outbox.drop_without_group then
+    reason := 'the outbox has no consumer group and drop_without_group is off';
+    cure := format('Give it a pipeline, or: select tide.outbox_alter(%L, drop_without_group => true);', v_outbox.name);
   end if;
-  return null;
 end $$;
-comment on function tide._slot_held(tide.outbox, integer) is 'Why a slot may not be emptied, or null when every group is past every message in it';
+comment on function tide._slot_held(tide.outbox, integer) is 'Why a slot may not be emptied, or nulls when every group is past every message in it';
 
 -- Locks: ACCESS EXCLUSIVE NOWAIT on the slot, to the end of the transaction when it was emptied.
 create function tide._slot_empty(outbox tide.outbox, slot integer) returns text
@@ -49,7 +59,7 @@ declare
   v_table text := format('message_%s_%s', (_slot_empty.outbox).outbox_id, _slot_empty.slot);
   v_reason text;
 begin
-  v_reason := tide._slot_held(_slot_empty.outbox, _slot_empty.slot);
+  select h.reason into v_reason from tide._slot_held(_slot_empty.outbox, _slot_empty.slot) h;
   if v_reason is not null then
     return v_reason;
   end if;
@@ -58,7 +68,7 @@ begin
   exception when lock_not_available then
     return 'it is being read or written: another session holds a lock on it';
   end;
-  v_reason := tide._slot_held(_slot_empty.outbox, _slot_empty.slot);
+  select h.reason into v_reason from tide._slot_held(_slot_empty.outbox, _slot_empty.slot) h;
   if v_reason is not null then
     return v_reason;
   end if;

@@ -122,10 +122,9 @@ begin
          format('transaction prepared as %L', x.gid), format('commit prepared %L; or rollback prepared %L;', x.gid, x.gid)
     from pg_prepared_xacts x
   union all
-  select 'retention', o.name, null, null, null, null, clock_timestamp() - s.closed_at, h.reason,
-         'Let the group deliver, or drop it: select tide.group_drop(...);'
+  select 'retention', o.name, h.consumer_group, null, null, null, clock_timestamp() - s.closed_at, h.reason, h.cure
     from tide.outbox o join tide.slot s on s.outbox_id = o.outbox_id
-    cross join lateral tide._slot_held(o, s.slot) h (reason)
+    cross join lateral tide._slot_held(o, s.slot) h
    where s.closed_at + o.retention_hours * interval '1 hour' <= clock_timestamp() and h.reason is not null
   union all
   select 'retention', o.name, null, a.pid, a.usename::text, a.datname::text, clock_timestamp() - a.xact_start,
@@ -134,6 +133,16 @@ begin
     join pg_class k on k.oid = to_regclass(format('tide.message_%s_%s', o.outbox_id, s.slot))
     join pg_locks l on l.relation = k.oid and l.granted
     join pg_stat_activity a on a.pid = l.pid and a.pid <> pg_backend_pid()
+   where s.closed_at + o.retention_hours * interval '1 hour' <= clock_timestamp()
+  union all
+  select 'retention', o.name, null, null, x.owner::text, x.database::text, clock_timestamp() - x.prepared,
+         format('transaction prepared as %L holds a %s lock on tide.%s', x.gid, l.mode, k.relname),
+         format('commit prepared %L; or rollback prepared %L;', x.gid, x.gid)
+    from tide.outbox o join tide.slot s on s.outbox_id = o.outbox_id
+    join pg_class k on k.oid = to_regclass(format('tide.message_%s_%s', o.outbox_id, s.slot))
+    join pg_locks l on l.relation = k.oid and l.pid is null
+    join pg_locks t on t.virtualtransaction = l.virtualtransaction and t.locktype = 'transactionid' and t.pid is null
+    join pg_prepared_xacts x on x.transaction = t.transactionid
    where s.closed_at + o.retention_hours * interval '1 hour' <= clock_timestamp();
 end $$;
 comment on function tide.holders() is
