@@ -46,6 +46,7 @@ class Lease:
         self._clock = clock
         self._asking = False
         self._ask_at = 0.0
+        self._give_back: Callable[[], None] | None = None  # told to sign off while the answer was under way
         self.owned: Ownership | None = None
         self.deadline = 0.0
         """Until when this process may hand messages over."""
@@ -79,10 +80,10 @@ class Lease:
         try:
             answer, connection = done.result()
         except psycopg.Error as error:
-            self._holder.on_lost(error)
+            self._unless_given_back(lambda: self._holder.on_lost(error))
             return
         if isinstance(answer, NotAcquired):
-            self._holder.on_not_acquired(answer)
+            self._unless_given_back(lambda: self._holder.on_not_acquired(answer))
             return
         self._extend(asked)
         self.owned = Ownership(
@@ -93,7 +94,14 @@ class Lease:
             timeline=answer.timeline,
             connection=connection,
         )
-        self._holder.on_acquired(answer)
+        self._unless_given_back(lambda: self._holder.on_acquired(answer))
+
+    def _unless_given_back(self, tell: Callable[[], None]) -> None:
+        """Tell the holder, or sign off as it has asked for meanwhile."""
+        if self._give_back is None:
+            tell()
+        else:
+            self.release(self._give_back)
 
     def _on_renewed(self, asked: float, owned: Ownership, done: Future[None]) -> None:
         self._asking = False
@@ -112,8 +120,12 @@ class Lease:
 
     def release(self, on_done: Callable[[], None]) -> None:
         """Sign off; everything handed over must have been answered. A database that is away is not waited for."""
-        owned, self.owned = self.owned, None
         self._ask_at = float("inf")
+        if self._asking and self.owned is None:
+            # The database may say yes, and would keep the cursor for this process until the lease ran out.
+            self._give_back = on_done
+            return
+        owned, self.owned = self.owned, None
         if owned is None:
             on_done()
             return

@@ -242,8 +242,8 @@ class Supervisor:
         if self._drain_until == float("inf"):
             self._drain_until = now + self._settings.drain_timeout_s
             self._log.info("relay stops", in_flight=sum(pipeline.outstanding for pipeline in running))
-            for pipeline in running:
-                pipeline.leave()
+        for pipeline in running:
+            pipeline.leave()  # each time: one that was being loaded when the signal came is here only now
         if all(pipeline.left for pipeline in running):
             return True
         if self._signals > 1 or now >= self._drain_until:
