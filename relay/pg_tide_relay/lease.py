@@ -80,10 +80,10 @@ class Lease:
         try:
             answer, connection = done.result()
         except psycopg.Error as error:
-            self._unless_given_back(lambda: self._holder.on_lost(error))
+            self._unless_given_back(partial(self._holder.on_lost, error))
             return
         if isinstance(answer, NotAcquired):
-            self._unless_given_back(lambda: self._holder.on_not_acquired(answer))
+            self._unless_given_back(partial(self._holder.on_not_acquired, answer))
             return
         self._extend(asked)
         self.owned = Ownership(
@@ -94,7 +94,7 @@ class Lease:
             timeline=answer.timeline,
             connection=connection,
         )
-        self._unless_given_back(lambda: self._holder.on_acquired(answer))
+        self._unless_given_back(partial(self._holder.on_acquired, answer))
 
     def _unless_given_back(self, tell: Callable[[], None]) -> None:
         """Tell the holder, or sign off as it has asked for meanwhile."""
