@@ -33,6 +33,9 @@ from pg_tide_relay.window import Batch
 _SETTLE_EVERY_S: Final = 0.05
 """At most this often: beside an old snapshot every settle leaves a row version behind."""
 
+_FORGIVEN_AFTER_S: Final = 60.0
+"""A failure so long after the last one is a new story: an idle pipeline has nothing to settle in between."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipelineSpec:
@@ -112,7 +115,7 @@ class Pipeline:
         self._to_settle: Position | None = None  # what it may be told
         self._settling = False
         self._settle_at = 0.0
-        self._failed = False  # something failed and nothing was settled since
+        self._failed_at = 0.0  # the last failure, if nothing was settled since
         self._backoff = Backoff()
         self._run_at = 0.0
         self._leave_until = 0.0
@@ -281,10 +284,10 @@ class Pipeline:
 
         Without them a fault that stays, such as a missing right, would send the same messages again and again.
         """
+        was_ours = self._lease.owned is not None
         self.forget()
-        if self._failed or not isinstance(error, NotOwnerError):
-            self._run_at = self._drivers.clock() + self._backoff.next_s()
-        self._failed = True
+        if was_ours:  # else nothing was begun: asking for the cursor has a pace of its own
+            self._pause(at_once=isinstance(error, NotOwnerError))
         if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.OperationalError):
             self._log.warning("database_refuses", sqlstate=error.sqlstate, cause=str(error).strip())
             self._drivers.reporter.report(
@@ -297,6 +300,16 @@ class Pipeline:
                     cure="Correct the rights of the relay's role or the schema; it is tried again by itself.",
                 ),
             )
+
+    def _pause(self, *, at_once: bool) -> None:
+        now = self._drivers.clock()
+        if now - self._failed_at > _FORGIVEN_AFTER_S:
+            self._backoff.reset()
+        elif self._failed_at > 0.0:
+            at_once = False
+        if not at_once:
+            self._run_at = now + self._backoff.next_s()
+        self._failed_at = now
 
     def _take_settled(self) -> None:
         for settled in self._delivery.take_settled():
@@ -330,7 +343,7 @@ class Pipeline:
             return
         if self._lease.owned is owned:
             self._settled = position
-            self._failed, self._run_at = False, 0.0
+            self._failed_at = self._run_at = 0.0
             self._backoff.reset()
 
     # -- leaving and reporting -----------------------------------------------------------------------

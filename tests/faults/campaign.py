@@ -5,6 +5,8 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,26 @@ class Campaign:
     def wait_until_delivered(self, within: float = 60.0, why: Callable[[], object] = str) -> None:
         """Everything committed by now is settled."""
         eventually(lambda: self.pending() == 0, within=within, why=why)
+
+    def wait_until_it_settles(self, within: float = 30.0, why: Callable[[], object] = str) -> None:
+        """The cursor moves from now on: the pipeline delivers."""
+        with self.connect() as connection:
+            moved = partial(
+                connection.execute,
+                "select settled_at > %s from tide.consumer_groups where pipeline = %s",
+                [datetime.now(UTC), self.pipeline],
+            )
+            eventually(lambda: moved().fetchone() == (True,), within=within, why=why)
+
+    def sessions(self) -> str:
+        """What every session of the database does now, for a test that waits in vain."""
+        with self.connect() as connection:
+            found = connection.execute(
+                """
+                select pid, application_name, state, wait_event_type, wait_event, query
+                  from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"""
+            ).fetchall()
+        return "\n".join(map(str, found))
 
     def pending(self) -> int:
         """Messages that are not settled."""
