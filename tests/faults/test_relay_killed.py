@@ -79,7 +79,11 @@ class Lane:
 
 
 def test_kills_at_random_moments_under_load_lose_and_reorder_nothing(
-    database18: Database, kafka: KafkaServer, new_campaign: NewCampaign, chance: random.Random, progress: Progress
+    database18: Database,
+    kafka: KafkaServer,
+    new_campaign: NewCampaign,
+    chance: random.Random,
+    progress: Progress,
 ) -> None:
     """Fifty of them, over five groups of one outbox; what is sent again is what was in flight, no more."""
     first = new_campaign(database18.dsn, kafka.bootstrap, partitions=3)
@@ -99,7 +103,8 @@ def test_kills_at_random_moments_under_load_lose_and_reorder_nothing(
         lane.campaign.wait_until_delivered(why=lane.relay.process.tail)
 
     ledgers = [lane.campaign.ledger() for lane in lanes]
-    progress(f"{len(ledgers[0].committed)} messages, {[(lane.kills, ledger.duplicates) for lane, ledger in zip(lanes, ledgers, strict=True)]} kills and duplicates")
+    found = [(lane.kills, ledger.duplicates) for lane, ledger in zip(lanes, ledgers, strict=True)]
+    progress(f"{len(ledgers[0].committed)} messages to each of {LANES} groups, kills and duplicates: {found}")
     for lane, ledger in zip(lanes, ledgers, strict=True):
         assert ledger.verdict.is_clean, str(ledger.verdict)
         assert ledger.duplicates <= lane.kills * BATCH_SIZE * (BATCHES_IN_FLIGHT + 1)
