@@ -171,3 +171,13 @@ def ring(connect: Connect) -> Ring:
     made = Ring(connect())
     made.connection.execute("select tide.outbox_create('orders')")
     return made
+
+
+@pytest.fixture
+def delivered(ring: Ring) -> Ring:
+    """Slot 0 holds `old`, which group g has delivered; slot 1 is open."""
+    ring.group("g")
+    ring.publish("old")
+    ring.rotate()
+    ring.deliver("g")
+    return ring

@@ -369,7 +369,7 @@ create table tide.role_grant (
   constraint role_grant_pk primary key (kind, role),
   constraint role_grant_kind check (kind in ('publisher', 'relay', 'admin', 'monitor'))
 );
-comment on table tide.role_grant is 'Roles that were given rights with tide.role_grant; new outboxes are opened to them, too';
+comment on table tide.role_grant is 'Roles that were given rights with tide.role_grant, for the record: what counts are the rights in the catalogue';
 comment on column tide.role_grant.kind is 'publisher, relay, admin or monitor';
 comment on column tide.role_grant.role is 'Name of the role';
 
@@ -683,6 +683,7 @@ begin
   execute format('create table tide.%I (like tide.%I including defaults including constraints, constraint slot_fixed check (slot = %s)) '
     || 'with (autovacuum_vacuum_insert_threshold = 100000, autovacuum_vacuum_insert_scale_factor = 0.5)',
     v_slot, v_table, _slot_add.slot);
+  perform tide._revoke_others(v_slot);
   execute format('create index %I on tide.%I (id)', v_slot || '_id', v_slot);
   execute format('create index %I on tide.%I (xid, id)', v_slot || '_xid_id', v_slot);
   execute format('comment on table tide.%I is %L', v_slot, 'One slot of an outbox''s ring; emptied as a whole by tide.retention_run');
@@ -718,6 +719,7 @@ begin
   v_table := format('message_%s', v_id);
   execute format('create table tide.%I (like tide.message including defaults, constraint outbox_id_fixed check (outbox_id = %s)) '
     || 'partition by list (slot)', v_table, v_id);
+  perform tide._revoke_others(v_table);
   execute format('create index %I on tide.%I (id)', v_table || '_id', v_table);
   execute format('create index %I on tide.%I (xid, id)', v_table || '_xid_id', v_table);
   execute format('comment on table tide.%I is %L', v_table, 'Messages of outbox ' || outbox_create.name);
@@ -771,15 +773,19 @@ comment on function tide.outbox_alter(text, integer, integer, boolean) is 'Chang
 
 create function tide.outbox_enable(name text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(outbox_enable.name);
 begin
-  update tide.outbox o set enabled = true where o.outbox_id = (tide._outbox(outbox_enable.name)).outbox_id and not o.enabled;
+  update tide.outbox o set enabled = true where o.outbox_id = v_outbox.outbox_id and not o.enabled;
 end $$;
 comment on function tide.outbox_enable(text) is 'Lets publishers publish to an outbox again; does nothing when they can';
 
 create function tide.outbox_disable(name text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(outbox_disable.name);
 begin
-  update tide.outbox o set enabled = false where o.outbox_id = (tide._outbox(outbox_disable.name)).outbox_id and o.enabled;
+  update tide.outbox o set enabled = false where o.outbox_id = v_outbox.outbox_id and o.enabled;
 end $$;
 comment on function tide.outbox_disable(text) is 'Refuses publishing to an outbox; what was published before is still delivered';
 
@@ -879,7 +885,7 @@ end $$;
 comment on function tide._timeline() is 'The WAL timeline of this primary server; another number after every promotion';
 
 create function tide.version() returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return (select format('%s (schema %s)', v.release, v.version) from tide.schema_version v order by v.version desc limit 1);
 end $$;
@@ -1229,13 +1235,25 @@ end $$;
 comment on function tide._group(text, text) is 'The consumer group of that name; raises TD030 with the nearest name when there is none';
 
 -- Is the position to be believed? Null when it is, else why not. Asked by relays and by every function here.
+-- Definer: whoever may see the answer need not see messages. The pins: never a scan of all messages, whatever the
+-- statistics say.
 create function tide._cursor_doubt(position_read tide.cursor, written_by xid) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_bitmapscan = off as $$
+declare
+  v_outbox_id integer;
+  v_foreign boolean;
 begin
   if (_cursor_doubt.position_read).stamp <> _cursor_doubt.written_by then
     return 'its row was not written by the transaction that it names: the database was restored from a dump, or the row was copied';
   elsif pg_snapshot_xmax((_cursor_doubt.position_read).prev) > pg_snapshot_xmax(pg_current_snapshot()) then
     return 'its snapshot names transactions that this server has not reached: the transaction counter was reset';
+  end if;
+  select g.outbox_id into v_outbox_id from tide.consumer_group g where g.group_id = (_cursor_doubt.position_read).group_id;
+  execute format('select exists (select from tide.%I m where m.xid >= pg_snapshot_xmax(pg_current_snapshot()) '
+    || 'and m.xid is distinct from pg_current_xact_id_if_assigned())', 'message_' || v_outbox_id) into v_foreign;
+  if v_foreign then
+    return 'its outbox holds messages of transactions that this server has not reached: they were restored from a dump, '
+      || 'or the transaction counter was reset';
   end if;
   return null;
 end $$;
@@ -1286,12 +1304,29 @@ begin
 end $$;
 comment on function tide._rewind_target(tide.outbox, bigint, timestamptz) is 'The id at which a replay pass starts; raises TD031 when messages from there on were dropped already';
 
+-- Starts a replay pass at that id, or takes the one under way back to it; null leaves it where it is. The window is given
+-- up: its messages are not visible in prev, so they come again behind the pass.
+create function tide._cursor_rewind(group_id integer, to_id bigint) returns bigint
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_replay_last bigint;
+begin
+  update tide.cursor c
+     set cur = null, first_id = null, window_token = null, last_id = 0,
+         replay_from = least(c.replay_last + 1, _cursor_rewind.to_id), replay_last = least(c.replay_last, _cursor_rewind.to_id - 1),
+         generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_rewind.group_id
+  returning c.replay_last into v_replay_last;
+  perform tide._cursor_stamp(_cursor_rewind.group_id);
+  return v_replay_last + 1;
+end $$;
+comment on function tide._cursor_rewind(integer, bigint) is 'Moves a cursor back, where it can be trusted; returns the id from which on messages are sent again';
+
 create function tide.group_rewind(consumer_group text, outbox text, to_id bigint default null, to_time timestamptz default null)
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_outbox tide.outbox := tide._outbox(group_rewind.outbox);
   v_group tide.consumer_group := tide._group(group_rewind.consumer_group, group_rewind.outbox);
-  v_cursor tide.cursor;
   v_target bigint;
 begin
   if (group_rewind.to_id is null) = (group_rewind.to_time is null) then
@@ -1299,19 +1334,10 @@ begin
       hint = format('For example: select tide.group_rewind(%L, %L, to_id => 1000);', v_group.name, v_outbox.name);
   end if;
   perform from tide.outbox o where o.outbox_id = v_outbox.outbox_id for share;
-  v_cursor := tide._group_trusted(v_group, v_outbox.name);
+  perform tide._group_trusted(v_group, v_outbox.name);
   v_target := tide._rewind_target(v_outbox, group_rewind.to_id, group_rewind.to_time);
-  if v_cursor.replay_from is not null then
-    v_target := least(v_target, v_cursor.replay_last + 1);
-  end if;
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
-  update tide.cursor c
-     set cur = null, first_id = null, window_token = null, last_id = 0,
-         replay_from = v_target, replay_last = v_target - 1,
-         generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
-   where c.group_id = v_group.group_id;
-  perform tide._cursor_stamp(v_group.group_id);
-  return v_target;
+  return tide._cursor_rewind(v_group.group_id, v_target);
 end $$;
 comment on function tide.group_rewind(text, text, bigint, timestamptz) is
   'Moves a group back: everything from that id on (or from the smallest id published at or after that time) is sent again. Returns the id; null: nothing was published since that time';
@@ -1335,19 +1361,26 @@ comment on function tide.group_skip(text, text) is 'Moves a group to the end: wh
 -- The one repair of a cursor that names another cluster's transactions. A message that is visible, while the transaction
 -- it names is not finished here, came from elsewhere: it gets xid 3, which is finished for every snapshot. Then prev is
 -- a snapshot of this server, and everything from the chosen id on is sent again. Foreign xids that happen to be finished
--- here need no repair: they are visible in the new prev, so the replay pass has them.
+-- here need no repair: they are visible in the new prev, so the replay pass has them. A repaired message is visible in
+-- the prev of every other group, too, which may not have had it: those that can be trusted are rewound to the first one.
 create function tide.group_rebase(consumer_group text, outbox text, from_id bigint default 0) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_outbox tide.outbox := tide._outbox(group_rebase.outbox);
   v_group tide.consumer_group := tide._group(group_rebase.consumer_group, group_rebase.outbox);
   v_repaired bigint;
+  v_first bigint;
 begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   perform from tide.outbox o where o.outbox_id = v_outbox.outbox_id for share;
-  execute format('update tide.%I m set xid = ''3'' where not pg_visible_in_snapshot(m.xid, pg_current_snapshot()) '
-    || 'and m.xid <> pg_current_xact_id()', 'message_' || v_outbox.outbox_id);
-  get diagnostics v_repaired = row_count;
+  execute format('with repaired as (update tide.%I m set xid = ''3'' where not pg_visible_in_snapshot(m.xid, pg_current_snapshot()) '
+    || 'and m.xid <> pg_current_xact_id() returning m.id) select count(*), min(r.id) from repaired r', 'message_' || v_outbox.outbox_id)
+    into v_repaired, v_first;
+  if v_repaired > 0 then
+    perform tide._cursor_rewind(c.group_id, v_first)
+       from tide.cursor c join tide.consumer_group g on g.group_id = c.group_id
+      where g.outbox_id = v_outbox.outbox_id and g.group_id <> v_group.group_id and tide._cursor_doubt(c, c.xmin) is null;
+  end if;
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = coalesce(group_rebase.from_id, 0), replay_last = coalesce(group_rebase.from_id, 0) - 1,
@@ -3011,13 +3044,16 @@ begin
 end $$;
 comment on function tide._grant_kind(text, text) is 'Gives a role the rights of a kind';
 
+-- Who reads messages is read from the catalogue: relays and admins, and nobody else, may read tide.cursor. So a role
+-- whose rights were dropped gets none on a new outbox.
 create function tide._grant_messages(outbox_id integer) returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   v_role text;
 begin
   for v_role in
-    select distinct g.role from tide.role_grant g join pg_roles r on r.rolname = g.role where g.kind in ('relay', 'admin')
+    select distinct r.rolname from pg_class c cross join aclexplode(c.relacl) x join pg_roles r on r.oid = x.grantee
+     where c.oid = 'tide.cursor'::regclass and x.privilege_type = 'SELECT' and x.grantee <> c.relowner
   loop
     execute format('grant select on tide.%I to %I', 'message_' || _grant_messages.outbox_id, v_role);
   end loop;
@@ -3039,6 +3075,23 @@ end $$;
 comment on function tide.role_grant(text, text) is
   'Gives a role the rights of a relay, an admin, a monitor or a publisher (which still needs tide.outbox_grant for each outbox)';
 
+-- The owner's default privileges (ALTER DEFAULT PRIVILEGES) may have opened a new table to somebody: to read payloads, or
+-- to write an xid. Callers: the functions that make message tables, before they grant.
+create function tide._revoke_others(message_table text) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_grantee text;
+begin
+  for v_grantee in
+    select distinct case x.grantee when 0 then 'public' else quote_ident(r.rolname) end
+      from pg_class c cross join aclexplode(c.relacl) x left join pg_roles r on r.oid = x.grantee
+     where c.oid = to_regclass(format('tide.%I', _revoke_others.message_table)) and x.grantee <> c.relowner
+  loop
+    execute format('revoke all on tide.%I from %s', _revoke_others.message_table, v_grantee);
+  end loop;
+end $$;
+comment on function tide._revoke_others(text) is 'Takes all rights on a new table of messages from everybody but its owner';
+
 create function tide._revoke_public() returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
@@ -3050,6 +3103,27 @@ end $$;
 comment on function tide._revoke_public() is 'Takes everything from PUBLIC';
 
 do $$ begin perform tide._revoke_public(); end $$;
+
+-- What the installer's default privileges gave to other roles: nothing was granted on purpose yet.
+do $$
+declare
+  v_role text;
+begin
+  for v_role in
+    select r.rolname
+      from (select n.nspowner, x.grantee from pg_namespace n cross join aclexplode(n.nspacl) x where n.nspname = 'tide'
+            union select c.relowner, x.grantee from pg_class c cross join aclexplode(c.relacl) x where c.relnamespace = 'tide'::regnamespace
+            union select f.proowner, x.grantee from pg_proc f cross join aclexplode(f.proacl) x where f.pronamespace = 'tide'::regnamespace
+           ) o (owner, grantee)
+      join pg_roles r on r.oid = o.grantee
+     where o.grantee <> o.owner
+  loop
+    execute format('revoke all on schema tide from %I', v_role);
+    execute format('revoke all on all tables in schema tide from %I', v_role);
+    execute format('revoke all on all sequences in schema tide from %I', v_role);
+    execute format('revoke all on all functions in schema tide from %I', v_role);
+  end loop;
+end $$;
 
 do $$
 declare

@@ -1,5 +1,5 @@
 """Fixtures of the tests of the SQL surface; they live in `fix_sql`."""
 
-from fix_sql import connect, logins, ring
+from fix_sql import connect, delivered, logins, ring
 
-__all__ = ["connect", "logins", "ring"]
+__all__ = ["connect", "delivered", "logins", "ring"]

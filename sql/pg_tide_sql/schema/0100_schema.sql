@@ -279,6 +279,6 @@ create table tide.role_grant (
   constraint role_grant_pk primary key (kind, role),
   constraint role_grant_kind check (kind in ('publisher', 'relay', 'admin', 'monitor'))
 );
-comment on table tide.role_grant is 'Roles that were given rights with tide.role_grant; new outboxes are opened to them, too';
+comment on table tide.role_grant is 'Roles that were given rights with tide.role_grant, for the record: what counts are the rights in the catalogue';
 comment on column tide.role_grant.kind is 'publisher, relay, admin or monitor';
 comment on column tide.role_grant.role is 'Name of the role';

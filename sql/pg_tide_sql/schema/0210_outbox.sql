@@ -48,6 +48,7 @@ begin
   execute format('create table tide.%I (like tide.%I including defaults including constraints, constraint slot_fixed check (slot = %s)) '
     || 'with (autovacuum_vacuum_insert_threshold = 100000, autovacuum_vacuum_insert_scale_factor = 0.5)',
     v_slot, v_table, _slot_add.slot);
+  perform tide._revoke_others(v_slot);
   execute format('create index %I on tide.%I (id)', v_slot || '_id', v_slot);
   execute format('create index %I on tide.%I (xid, id)', v_slot || '_xid_id', v_slot);
   execute format('comment on table tide.%I is %L', v_slot, 'One slot of an outbox''s ring; emptied as a whole by tide.retention_run');
@@ -83,6 +84,7 @@ begin
   v_table := format('message_%s', v_id);
   execute format('create table tide.%I (like tide.message including defaults, constraint outbox_id_fixed check (outbox_id = %s)) '
     || 'partition by list (slot)', v_table, v_id);
+  perform tide._revoke_others(v_table);
   execute format('create index %I on tide.%I (id)', v_table || '_id', v_table);
   execute format('create index %I on tide.%I (xid, id)', v_table || '_xid_id', v_table);
   execute format('comment on table tide.%I is %L', v_table, 'Messages of outbox ' || outbox_create.name);
@@ -136,15 +138,19 @@ comment on function tide.outbox_alter(text, integer, integer, boolean) is 'Chang
 
 create function tide.outbox_enable(name text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(outbox_enable.name);
 begin
-  update tide.outbox o set enabled = true where o.outbox_id = (tide._outbox(outbox_enable.name)).outbox_id and not o.enabled;
+  update tide.outbox o set enabled = true where o.outbox_id = v_outbox.outbox_id and not o.enabled;
 end $$;
 comment on function tide.outbox_enable(text) is 'Lets publishers publish to an outbox again; does nothing when they can';
 
 create function tide.outbox_disable(name text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(outbox_disable.name);
 begin
-  update tide.outbox o set enabled = false where o.outbox_id = (tide._outbox(outbox_disable.name)).outbox_id and o.enabled;
+  update tide.outbox o set enabled = false where o.outbox_id = v_outbox.outbox_id and o.enabled;
 end $$;
 comment on function tide.outbox_disable(text) is 'Refuses publishing to an outbox; what was published before is still delivered';
 

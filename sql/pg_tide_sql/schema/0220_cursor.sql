@@ -12,7 +12,7 @@ end $$;
 comment on function tide._timeline() is 'The WAL timeline of this primary server; another number after every promotion';
 
 create function tide.version() returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
   return (select format('%s (schema %s)', v.release, v.version) from tide.schema_version v order by v.version desc limit 1);
 end $$;

@@ -51,13 +51,16 @@ begin
 end $$;
 comment on function tide._grant_kind(text, text) is 'Gives a role the rights of a kind';
 
+-- Who reads messages is read from the catalogue: relays and admins, and nobody else, may read tide.cursor. So a role
+-- whose rights were dropped gets none on a new outbox.
 create function tide._grant_messages(outbox_id integer) returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   v_role text;
 begin
   for v_role in
-    select distinct g.role from tide.role_grant g join pg_roles r on r.rolname = g.role where g.kind in ('relay', 'admin')
+    select distinct r.rolname from pg_class c cross join aclexplode(c.relacl) x join pg_roles r on r.oid = x.grantee
+     where c.oid = 'tide.cursor'::regclass and x.privilege_type = 'SELECT' and x.grantee <> c.relowner
   loop
     execute format('grant select on tide.%I to %I', 'message_' || _grant_messages.outbox_id, v_role);
   end loop;
@@ -79,6 +82,23 @@ end $$;
 comment on function tide.role_grant(text, text) is
   'Gives a role the rights of a relay, an admin, a monitor or a publisher (which still needs tide.outbox_grant for each outbox)';
 
+-- The owner's default privileges (ALTER DEFAULT PRIVILEGES) may have opened a new table to somebody: to read payloads, or
+-- to write an xid. Callers: the functions that make message tables, before they grant.
+create function tide._revoke_others(message_table text) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_grantee text;
+begin
+  for v_grantee in
+    select distinct case x.grantee when 0 then 'public' else quote_ident(r.rolname) end
+      from pg_class c cross join aclexplode(c.relacl) x left join pg_roles r on r.oid = x.grantee
+     where c.oid = to_regclass(format('tide.%I', _revoke_others.message_table)) and x.grantee <> c.relowner
+  loop
+    execute format('revoke all on tide.%I from %s', _revoke_others.message_table, v_grantee);
+  end loop;
+end $$;
+comment on function tide._revoke_others(text) is 'Takes all rights on a new table of messages from everybody but its owner';
+
 create function tide._revoke_public() returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
@@ -90,6 +110,27 @@ end $$;
 comment on function tide._revoke_public() is 'Takes everything from PUBLIC';
 
 do $$ begin perform tide._revoke_public(); end $$;
+
+-- What the installer's default privileges gave to other roles: nothing was granted on purpose yet.
+do $$
+declare
+  v_role text;
+begin
+  for v_role in
+    select r.rolname
+      from (select n.nspowner, x.grantee from pg_namespace n cross join aclexplode(n.nspacl) x where n.nspname = 'tide'
+            union select c.relowner, x.grantee from pg_class c cross join aclexplode(c.relacl) x where c.relnamespace = 'tide'::regnamespace
+            union select f.proowner, x.grantee from pg_proc f cross join aclexplode(f.proacl) x where f.pronamespace = 'tide'::regnamespace
+           ) o (owner, grantee)
+      join pg_roles r on r.oid = o.grantee
+     where o.grantee <> o.owner
+  loop
+    execute format('revoke all on schema tide from %I', v_role);
+    execute format('revoke all on all tables in schema tide from %I', v_role);
+    execute format('revoke all on all sequences in schema tide from %I', v_role);
+    execute format('revoke all on all functions in schema tide from %I', v_role);
+  end loop;
+end $$;
 
 do $$
 declare
