@@ -12,12 +12,12 @@ import pytest
 from confluent_kafka import Message
 
 from docs_kit import blocks, roles_of, run_shell, run_sql, runnable, shell_environment, with_places
-from fix_kafka import ReadTopic
+from fix_kafka import MakeTopic, ReadTopic
 from fix_relay import StartRelay
 from pg_tide_dev.databases import Database, create_database, drop_database
 from pg_tide_dev.kafka import KafkaServer
 from pg_tide_dev.postgres import PostgresServer
-from relay_kit import Tide, header, records
+from relay_kit import Tide, alter_topic, header, records
 from waiting import eventually
 
 README_DSN = "postgresql://postgres:password@localhost:5432/postgres"
@@ -118,3 +118,27 @@ def test_the_consumers_recipe_applies_each_message_once_however_often_and_late_i
     for message in itertools.chain(messages, reversed(messages), messages):
         handle(tide.connection, message)
     assert tide.value("select count(*) from shipment") == 3
+
+
+def test_a_pipeline_that_a_message_stopped_goes_on_when_the_cause_is_cured_and_it_is_restarted_as_the_page_says(
+    tide: Tide, make_topic: MakeTopic, read_topic: ReadTopic, start_relay: StartRelay
+) -> None:
+    topic = make_topic(config={"max.message.bytes": "2000"})
+    tide.outbox()
+    tide.pipeline(topic)
+    tide.publish_many(2, size=10)
+    tide.publish_many(1, size=10_000)
+    tide.publish_many(2, size=10)
+    start_relay(tide.dsn)
+    row = tide.until_state("error")
+    assert (row.error_class, row.message_id) == ("message", 3)
+    alter_topic(tide.bootstrap, topic, max_message_bytes="100000")
+    (restart,) = [
+        block
+        for block in runnable("docs/operations.md", "sql")
+        if block.text.startswith("select tide.relay_disable('orders-to-kafka');\nselect tide.relay_enable")
+    ]
+    run_sql(tide.connection, restart, {})
+    tide.until_settled()
+    tide.until_state("running")
+    assert {record.message_id for record in records(read_topic(topic, 5))} == {1, 2, 3, 4, 5}
