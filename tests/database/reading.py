@@ -225,17 +225,31 @@ class Relay:
 
 
 class Scene:
-    """An outbox, its group, and everybody who works on them; a context manager that closes all connections."""
+    """An outbox, its group, and everybody who works on them; a context manager that closes all connections.
 
-    def __init__(self, dsn: str, outbox: str = "orders", group: str = "g", start: str = "earliest") -> None:
+    With `exists` they are found in the database, not made: after a restart or a restore.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        outbox: str = "orders",
+        group: str = "g",
+        start: str = "earliest",
+        *,
+        exists: bool = False,
+    ) -> None:
         self.dsn = dsn
         self.outbox = outbox
         self.group = group
         self._open: list[Session | Relay] = []
         self.admin = self.session()
-        self.outbox_id = int(self.admin.run("select tide.outbox_create(%s, slots => 3)", [outbox])[0][0])
+        if not exists:
+            self.admin.run("select tide.outbox_create(%s, slots => 3)", [outbox])
+        (row,) = self.admin.run("select outbox_id from tide.outbox where name = %s", [outbox])
+        self.outbox_id = int(row[0])
         self.table = f"tide.message_{self.outbox_id}"
-        self.group_id = self.add_group(group, start)
+        self.group_id = self.group_named(group) if exists else self.add_group(group, start)
 
     def __enter__(self) -> Self:
         return self
@@ -256,12 +270,12 @@ class Scene:
             "select tide.relay_set_outbox(%s, %s, %s, %s::jsonb, start => %s)",
             [f"{self.outbox} to {group}", self.outbox, group, CONFIG, start],
         )
-        return int(
-            self.admin.run(
-                "select group_id from tide.consumer_group where outbox_id = %s and name = %s",
-                [self.outbox_id, group],
-            )[0][0]
-        )
+        return self.group_named(group)
+
+    def group_named(self, group: str) -> int:
+        """Number of a consumer group."""
+        find = "select group_id from tide.consumer_group where outbox_id = %s and name = %s"
+        return int(self.admin.run(find, [self.outbox_id, group])[0][0])
 
     def session(self, dsn: str | None = None) -> Session:
         """A publisher, without a transaction."""

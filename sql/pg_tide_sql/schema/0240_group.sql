@@ -22,13 +22,25 @@ end $$;
 comment on function tide._group(text, text) is 'The consumer group of that name; raises TD030 with the nearest name when there is none';
 
 -- Is the position to be believed? Null when it is, else why not. Asked by relays and by every function here.
+-- Definer: whoever may see the answer need not see messages. The pins: never a scan of all messages, whatever the
+-- statistics say.
 create function tide._cursor_doubt(position_read tide.cursor, written_by xid) returns text
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_bitmapscan = off as $$
+declare
+  v_outbox_id integer;
+  v_foreign boolean;
 begin
   if (_cursor_doubt.position_read).stamp <> _cursor_doubt.written_by then
     return 'its row was not written by the transaction that it names: the database was restored from a dump, or the row was copied';
   elsif pg_snapshot_xmax((_cursor_doubt.position_read).prev) > pg_snapshot_xmax(pg_current_snapshot()) then
     return 'its snapshot names transactions that this server has not reached: the transaction counter was reset';
+  end if;
+  select g.outbox_id into v_outbox_id from tide.consumer_group g where g.group_id = (_cursor_doubt.position_read).group_id;
+  execute format('select exists (select from tide.%I m where m.xid >= pg_snapshot_xmax(pg_current_snapshot()) '
+    || 'and m.xid is distinct from pg_current_xact_id_if_assigned())', 'message_' || v_outbox_id) into v_foreign;
+  if v_foreign then
+    return 'its outbox holds messages of transactions that this server has not reached: they were restored from a dump, '
+      || 'or the transaction counter was reset';
   end if;
   return null;
 end $$;
@@ -79,12 +91,29 @@ begin
 end $$;
 comment on function tide._rewind_target(tide.outbox, bigint, timestamptz) is 'The id at which a replay pass starts; raises TD031 when messages from there on were dropped already';
 
+-- Starts a replay pass at that id, or takes the one under way back to it; null leaves it where it is. The window is given
+-- up: its messages are not visible in prev, so they come again behind the pass.
+create function tide._cursor_rewind(group_id integer, to_id bigint) returns bigint
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_replay_last bigint;
+begin
+  update tide.cursor c
+     set cur = null, first_id = null, window_token = null, last_id = 0,
+         replay_from = least(c.replay_last + 1, _cursor_rewind.to_id), replay_last = least(c.replay_last, _cursor_rewind.to_id - 1),
+         generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_rewind.group_id
+  returning c.replay_last into v_replay_last;
+  perform tide._cursor_stamp(_cursor_rewind.group_id);
+  return v_replay_last + 1;
+end $$;
+comment on function tide._cursor_rewind(integer, bigint) is 'Moves a cursor back, where it can be trusted; returns the id from which on messages are sent again';
+
 create function tide.group_rewind(consumer_group text, outbox text, to_id bigint default null, to_time timestamptz default null)
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_outbox tide.outbox := tide._outbox(group_rewind.outbox);
   v_group tide.consumer_group := tide._group(group_rewind.consumer_group, group_rewind.outbox);
-  v_cursor tide.cursor;
   v_target bigint;
 begin
   if (group_rewind.to_id is null) = (group_rewind.to_time is null) then
@@ -92,19 +121,10 @@ begin
       hint = format('For example: select tide.group_rewind(%L, %L, to_id => 1000);', v_group.name, v_outbox.name);
   end if;
   perform from tide.outbox o where o.outbox_id = v_outbox.outbox_id for share;
-  v_cursor := tide._group_trusted(v_group, v_outbox.name);
+  perform tide._group_trusted(v_group, v_outbox.name);
   v_target := tide._rewind_target(v_outbox, group_rewind.to_id, group_rewind.to_time);
-  if v_cursor.replay_from is not null then
-    v_target := least(v_target, v_cursor.replay_last + 1);
-  end if;
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
-  update tide.cursor c
-     set cur = null, first_id = null, window_token = null, last_id = 0,
-         replay_from = v_target, replay_last = v_target - 1,
-         generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
-   where c.group_id = v_group.group_id;
-  perform tide._cursor_stamp(v_group.group_id);
-  return v_target;
+  return tide._cursor_rewind(v_group.group_id, v_target);
 end $$;
 comment on function tide.group_rewind(text, text, bigint, timestamptz) is
   'Moves a group back: everything from that id on (or from the smallest id published at or after that time) is sent again. Returns the id; null: nothing was published since that time';
@@ -128,19 +148,26 @@ comment on function tide.group_skip(text, text) is 'Moves a group to the end: wh
 -- The one repair of a cursor that names another cluster's transactions. A message that is visible, while the transaction
 -- it names is not finished here, came from elsewhere: it gets xid 3, which is finished for every snapshot. Then prev is
 -- a snapshot of this server, and everything from the chosen id on is sent again. Foreign xids that happen to be finished
--- here need no repair: they are visible in the new prev, so the replay pass has them.
+-- here need no repair: they are visible in the new prev, so the replay pass has them. A repaired message is visible in
+-- the prev of every other group, too, which may not have had it: those that can be trusted are rewound to the first one.
 create function tide.group_rebase(consumer_group text, outbox text, from_id bigint default 0) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_outbox tide.outbox := tide._outbox(group_rebase.outbox);
   v_group tide.consumer_group := tide._group(group_rebase.consumer_group, group_rebase.outbox);
   v_repaired bigint;
+  v_first bigint;
 begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   perform from tide.outbox o where o.outbox_id = v_outbox.outbox_id for share;
-  execute format('update tide.%I m set xid = ''3'' where not pg_visible_in_snapshot(m.xid, pg_current_snapshot()) '
-    || 'and m.xid <> pg_current_xact_id()', 'message_' || v_outbox.outbox_id);
-  get diagnostics v_repaired = row_count;
+  execute format('with repaired as (update tide.%I m set xid = ''3'' where not pg_visible_in_snapshot(m.xid, pg_current_snapshot()) '
+    || 'and m.xid <> pg_current_xact_id() returning m.id) select count(*), min(r.id) from repaired r', 'message_' || v_outbox.outbox_id)
+    into v_repaired, v_first;
+  if v_repaired > 0 then
+    perform tide._cursor_rewind(c.group_id, v_first)
+       from tide.cursor c join tide.consumer_group g on g.group_id = c.group_id
+      where g.outbox_id = v_outbox.outbox_id and g.group_id <> v_group.group_id and tide._cursor_doubt(c, c.xmin) is null;
+  end if;
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = coalesce(group_rebase.from_id, 0), replay_last = coalesce(group_rebase.from_id, 0) - 1,
