@@ -29,7 +29,7 @@ class Logins:
         name = f"test_{secrets.token_hex(6)}"
         with (database or self.database).connect(autocommit=True) as connection:
             connection.execute(
-                sql.SQL("create role {} login password {} " + options).format(  # type: ignore[arg-type]
+                sql.SQL("create role {} login password {} " + options).format(
                     sql.Identifier(name), sql.Literal(name)
                 )
             )
