@@ -81,6 +81,15 @@ def test_a_broker_listens_on_the_loopback_only(new_kafka: NewKafka) -> None:
     assert error
 
 
+def test_a_broker_starts_from_the_prepared_class_archive(new_kafka: NewKafka) -> None:
+    """Where an archive does not fit, Java reads 5,000 classes from jars instead, without a word."""
+    cluster = new_kafka()
+    assert isinstance(cluster, LocalKafka)
+    process = cluster.node(1).process
+    assert process is not None
+    assert "/kafka.jsa\n" in Path(f"/proc/{process.pid}/maps").read_text(encoding="utf-8")
+
+
 def test_a_killed_broker_comes_back_at_its_address_with_its_records(
     new_kafka: NewKafka, read_topic: ReadTopic
 ) -> None:
