@@ -115,6 +115,7 @@ class Pipeline:
         self._to_settle: Position | None = None  # what it may be told
         self._settling = False
         self._settle_at = 0.0
+        self._timeline: int | None = None  # of the server that the cursor was read on last
         self._failed_at = 0.0  # the last failure, if nothing was settled since
         self._backoff = Backoff()
         self._run_at = 0.0
@@ -207,6 +208,15 @@ class Pipeline:
             generation=acquired.generation,
             timeline=acquired.timeline,
         )
+        if self._timeline not in (None, acquired.timeline):
+            self._log.warning(
+                "timeline_changed",
+                before=self._timeline,
+                now=acquired.timeline,
+                cause="another server was promoted; if it was behind, messages may have been sent that are lost "
+                "there, and their ids are used again",
+            )
+        self._timeline = acquired.timeline
 
     def on_not_acquired(self, answer: NotAcquired) -> None:
         """Stand by, or say why the cursor can't be trusted."""
@@ -261,17 +271,10 @@ class Pipeline:
     def on_window(self, opened: WindowsOpened) -> bool:
         """Whether the window counts: it was opened on the timeline that the cursor was read on."""
         owned = self._lease.owned
-        if owned is None or opened.timeline == owned.timeline:
-            return owned is not None
-        self._log.warning(
-            "timeline_changed",
-            before=owned.timeline,
-            now=opened.timeline,
-            cause="another server was promoted; if it was behind, messages may have been sent that are lost "
-            "there, and their ids are used again",
-        )
-        self.forget()
-        return False
+        if owned is not None and opened.timeline != owned.timeline:
+            self.forget()
+            return False
+        return owned is not None
 
     def on_fetch_failed(self, error: Exception) -> None:
         """Forget; a server that can't be read from is said in the state."""

@@ -18,7 +18,6 @@ from faults import publishers
 from faults.ledger import Arrived, Identity, Ledger, arrived_on, committed_in
 from fix_relay import Relay, StartRelay
 from pg_tide_dev.processes import Process, Run
-from waiting import eventually
 
 LEASE_MS = 1000  # the shortest there is
 REQUEST_TIMEOUT_MS = 200  # a take-over waits the lease and this
@@ -118,6 +117,14 @@ class Campaign:
         assert row is not None
         return int(row[0])
 
+    def publish_one_by_one(self, count: int, key: str = "k") -> None:
+        """Commit this many messages, each in a transaction of its own."""
+        with self.connect() as connection:
+            for number in range(count):
+                connection.execute(
+                    "select tide.outbox_publish(%s, %s::jsonb, key => %s)", [self.outbox, str(number), key]
+                )
+
     def publish_many(self, count: int, keys: int = 1) -> None:
         """Commit this many messages in one transaction, one key after the other."""
         with self.connect() as connection:
@@ -149,11 +156,11 @@ class Campaign:
             dsn or self.where.dsn, *FLAGS, "--pipeline", self.pipeline, *flags, env=env
         )
 
-    def wait_until_delivered(self, within: float = 60.0, why: Callable[[], object] = str) -> None:
-        """Everything committed by now is settled."""
-        eventually(lambda: self.pending() == 0, within=within, why=why)
+    def wait_until_delivered(self, relay: Relay, within: float = 60.0) -> None:
+        """Everything committed by now is settled. Fails when the relay ends before."""
+        relay.wait_for(lambda: self.pending() == 0, within)
 
-    def wait_until_it_settles(self, within: float = 30.0, why: Callable[[], object] = str) -> None:
+    def wait_until_it_settles(self, relay: Relay, within: float = 30.0) -> None:
         """The cursor moves from now on: the pipeline delivers."""
         with self.connect() as connection:
             moved = partial(
@@ -161,17 +168,7 @@ class Campaign:
                 "select settled_at > %s from tide.consumer_groups where pipeline = %s",
                 [datetime.now(UTC), self.pipeline],
             )
-            eventually(lambda: moved().fetchone() == (True,), within=within, why=why)
-
-    def sessions(self) -> str:
-        """What every session of the database does now, for a test that waits in vain."""
-        with self.connect() as connection:
-            found = connection.execute(
-                """
-                select pid, application_name, state, wait_event_type, wait_event, query
-                  from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"""
-            ).fetchall()
-        return "\n".join(map(str, found))
+            relay.wait_for(lambda: moved().fetchone() == (True,), within)
 
     def pending(self) -> int:
         """Messages that are not settled."""

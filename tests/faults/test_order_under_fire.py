@@ -65,7 +65,7 @@ def test_order_per_key_under_fire(
     load = campaign.load({"messages": messages, "seed": chance.randrange(10**6)})
     kills, relays = kill_owners(campaign, load, chance)
     totals = load.finish()
-    campaign.wait_until_delivered(why=relays[0].process.tail)
+    campaign.wait_until_delivered(relays[0])
 
     ledger = campaign.ledger()
     progress(f"{totals}, {kills} kills, {ledger.duplicates} duplicates")

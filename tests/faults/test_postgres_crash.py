@@ -58,12 +58,12 @@ def test_hazard_02_crashes_under_load_lose_nothing_and_invent_nothing(
     load = campaign.load({"messages": 10**9, "seed": chance.randrange(10**6), **plan})
     relay = campaign.start_relay()
     for _ in range(CRASHES):
-        campaign.wait_until_it_settles(why=relay.process.tail)
+        campaign.wait_until_it_settles(relay)
         time.sleep(chance.uniform(0.0, 1.0))  # chance, not synchronisation
         crash(durable)
-    campaign.wait_until_it_settles(why=relay.process.tail)
+    campaign.wait_until_it_settles(relay)
     load.stop()
-    campaign.wait_until_delivered(why=relay.process.tail)
+    campaign.wait_until_delivered(relay)
 
     ledger = campaign.ledger()
     acknowledged = load.acknowledged()
@@ -113,16 +113,15 @@ def test_hazard_02_a_transaction_id_that_is_used_again_is_not_passed_over(
     campaign = new_campaign(durable.dsn, kafka.bootstrap)
     relay = campaign.start_relay(*LONG_LEASE)
     campaign.publish()
-    campaign.wait_until_delivered(why=relay.process.tail)
+    campaign.wait_until_delivered(relay)
     seen = roll_back_transactions(campaign, 50)
     crash(durable)
     with campaign.connect() as connection:
         row = connection.execute("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint").fetchone()
     assert row is not None
     assert row[0] < seen, "the crash took nothing back: this test proves nothing"
-    for _ in range(50):
-        campaign.publish()
-    campaign.wait_until_delivered(why=relay.process.tail)
+    campaign.publish_one_by_one(50)
+    campaign.wait_until_delivered(relay)
     assert campaign.ledger().verdict.is_clean, str(campaign.ledger().verdict)
 
 
@@ -144,9 +143,9 @@ def test_an_absence_of_the_database_does_not_prolong_itself(
     campaign = new_campaign(durable.dsn, kafka.bootstrap)
     relay = campaign.start_relay()
     campaign.publish()
-    campaign.wait_until_delivered(why=relay.process.tail)
+    campaign.wait_until_delivered(relay)
     durable.server.stop()
     for_all_of(8.0, lambda: relay.exit_code is None)
     durable.server.start()
     campaign.publish()
-    campaign.wait_until_delivered(within=6.0, why=relay.process.tail)
+    campaign.wait_until_delivered(relay, within=6.0)

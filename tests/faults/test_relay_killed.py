@@ -49,7 +49,7 @@ def test_a_relay_killed_at_a_failpoint_loses_and_reorders_nothing(
     assert doomed.wait() == -signal.SIGKILL, doomed.process.tail()
     successor = campaign.start_relay()
     load.finish()
-    campaign.wait_until_delivered(why=successor.process.tail)
+    campaign.wait_until_delivered(successor)
 
     assert successor.terminate() == 0
     verdict = campaign.ledger().verdict
@@ -100,7 +100,7 @@ def test_kills_at_random_moments_under_load_lose_and_reorder_nothing(
         time.sleep(0.01)
     load.stop()
     for lane in lanes:
-        lane.campaign.wait_until_delivered(why=lane.relay.process.tail)
+        lane.campaign.wait_until_delivered(lane.relay)
 
     ledgers = [lane.campaign.ledger() for lane in lanes]
     found = [(lane.kills, ledger.duplicates) for lane, ledger in zip(lanes, ledgers, strict=True)]

@@ -1,0 +1,133 @@
+"""A standby that was behind is promoted under load: everything that it holds arrives, and the relay says what happened."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+
+from faults.campaign import Campaign
+from faults.conftest import NewCampaign
+from fix_postgres import NewPostgres, install_schema
+from fix_relay import Relay
+from fix_run import Progress
+from pg_tide_dev.databases import create_database
+from pg_tide_dev.kafka import KafkaServer
+from pg_tide_dev.postgres import PostgresServer
+from waiting import eventually
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A primary, its standby, and one database on both."""
+
+    primary: PostgresServer
+    standby: PostgresServer
+    name: str
+
+    @property
+    def either(self) -> str:
+        """Connects to whichever accepts writes."""
+        first, second = urlsplit(self.primary.dsn(self.name)), urlsplit(self.standby.dsn(self.name))
+        hosts = f"{first.netloc},{second.hostname}:{second.port}"
+        return urlunsplit((first.scheme, hosts, first.path, "target_session_attrs=read-write", ""))
+
+    def cut(self) -> None:
+        """From now on the standby receives nothing, and answers as if nothing had happened."""
+        with psycopg.connect(self.standby.dsn(), autocommit=True) as connection:
+            connection.execute("alter system set primary_conninfo = ''")
+            connection.execute("select pg_reload_conf()")
+            eventually(
+                lambda: connection.execute("select count(*) from pg_stat_wal_receiver").fetchone() == (0,)
+            )
+
+    def fail_over(self) -> None:
+        """The primary is gone; the standby takes its place, with what it has."""
+        self.primary.kill()
+        self.standby.promote()
+
+    def catch_up(self) -> None:
+        """Wait until the standby has everything."""
+        with psycopg.connect(self.primary.dsn(), autocommit=True) as connection:
+            row = connection.execute("select pg_current_wal_flush_lsn()::text").fetchone()
+        with psycopg.connect(self.standby.dsn(), autocommit=True) as connection:
+            eventually(
+                lambda: (
+                    connection.execute("select pg_last_wal_replay_lsn() >= %s::pg_lsn", row).fetchone()
+                    == (True,)
+                )
+            )
+
+
+@pytest.fixture
+def pair(new_postgres: NewPostgres) -> Iterator[Pair]:
+    """A primary and a standby that streams from it."""
+    primary = new_postgres(18)
+    database = create_database(primary)
+    install_schema(database.dsn)
+    standby = primary.standby()
+    yield Pair(primary, standby, database.name)
+    standby.kill()
+
+
+def fall_behind(pair: Pair, campaign: Campaign, relay: Relay, seed: int) -> None:
+    """Half of a load is on both servers, the other half on the primary alone; all of it is delivered."""
+    campaign.load({"messages": 600, "seed": seed, "hold_ms": 10, "old_writer": False}).finish()
+    pair.catch_up()
+    pair.cut()
+    campaign.publish_one_by_one(300)
+    campaign.wait_until_delivered(relay)
+
+
+@pytest.mark.parametrize("relay_lives", [True, False], ids=["the_relay_lives", "another_relay"])
+def test_hazard_03_a_standby_promoted_while_behind_loses_nothing_that_it_holds(
+    pair: Pair,
+    kafka: KafkaServer,
+    new_campaign: NewCampaign,
+    chance: random.Random,
+    progress: Progress,
+    relay_lives: bool,
+) -> None:
+    """Phantoms and ids that are used again are what an asynchronous fail-over costs; the pair tells them apart."""
+    campaign = new_campaign(pair.either, kafka.bootstrap, partitions=3)
+    relay = campaign.start_relay()
+    fall_behind(pair, campaign, relay, chance.randrange(10**6))
+    if not relay_lives:
+        relay.kill()
+    pair.fail_over()
+    if not relay_lives:
+        relay = campaign.start_relay()
+    campaign.publish_one_by_one(300)
+    campaign.wait_until_delivered(relay)
+
+    ledger = campaign.ledger()
+    verdict = ledger.verdict
+    used_again = {one.id for one in verdict.phantom} & {one.identity.id for one in ledger.committed}
+    progress(
+        f"{len(ledger.committed)} messages, {len(verdict.phantom)} phantoms, {len(used_again)} ids used again"
+    )
+    assert (verdict.lost, verdict.reordered, verdict.overtaken) == ((), (), ()), str(verdict)
+    assert len(verdict.phantom) == 300
+    assert len(used_again) > 200
+    if relay_lives:
+        told = relay.wait_for("timeline_changed")
+        assert (told["before"], told["now"]) == (1, 2)
+
+
+def test_hazard_03_a_switchover_costs_nothing(
+    pair: Pair, kafka: KafkaServer, new_campaign: NewCampaign
+) -> None:
+    """The standby has everything: the relay goes on by itself, and there is not even a duplicate that need not be."""
+    campaign = new_campaign(pair.either, kafka.bootstrap)
+    relay: Relay = campaign.start_relay()
+    campaign.publish_one_by_one(50)
+    campaign.wait_until_delivered(relay)
+    pair.primary.stop()
+    pair.standby.promote()
+    campaign.publish_one_by_one(50)
+    campaign.wait_until_delivered(relay)
+    ledger = campaign.ledger()
+    assert ledger.verdict.is_clean, str(ledger.verdict)
+    assert ledger.duplicates == 0
