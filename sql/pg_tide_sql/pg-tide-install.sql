@@ -991,7 +991,7 @@ comment on function tide._flush() is 'Writes and, at commit, flushes a tiny log 
 -- relay_set_outbox, relay_enable, relay_disable and relay_drop are called by administrators.
 -- The functions that begin with _relay and _pipeline are called by relays only.
 -- Configuration commits synchronously: a relay must never run a configuration that a crash takes back.
--- Locks: the pipeline's row; relay_set_outbox also the outbox's row (FOR SHARE), against retention.
+-- Locks: the pipeline's row; relay_set_outbox also the outbox's row (FOR SHARE, against retention) and the group's.
 
 create function tide._pipeline(name text) returns tide.pipeline
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -1026,14 +1026,19 @@ declare
   v_group_id integer;
 begin
   perform from tide.outbox o where o.outbox_id = (_group_ensure.outbox).outbox_id for share;
-  insert into tide.consumer_group (outbox_id, name) values ((_group_ensure.outbox).outbox_id, _group_ensure.name)
-  on conflict on constraint consumer_group_name_unique do nothing
-  returning group_id into v_group_id;
-  if v_group_id is null then
+  loop
+    insert into tide.consumer_group (outbox_id, name) values ((_group_ensure.outbox).outbox_id, _group_ensure.name)
+    on conflict on constraint consumer_group_name_unique do nothing
+    returning group_id into v_group_id;
+    exit when found;
+    -- Locked, so that the caller sees who drives it: of two pipelines that take it at once, the second waits. Not found:
+    -- it was dropped meanwhile.
     select g.group_id into v_group_id from tide.consumer_group g
-     where g.outbox_id = (_group_ensure.outbox).outbox_id and g.name = _group_ensure.name;
-    return v_group_id;
-  end if;
+     where g.outbox_id = (_group_ensure.outbox).outbox_id and g.name = _group_ensure.name for update;
+    if found then
+      return v_group_id;
+    end if;
+  end loop;
   insert into tide.cursor (group_id, prev, timeline, stamp)
   values (v_group_id, case _group_ensure.start when 'earliest' then '1:1:'::pg_snapshot else pg_current_snapshot() end,
           tide._timeline(), pg_current_xact_id()::xid);
@@ -1399,6 +1404,8 @@ declare
   v_group tide.consumer_group := tide._group(group_drop.consumer_group, group_drop.outbox);
   v_pipeline text;
 begin
+  -- A pipeline that is taking the group in another transaction is waited for, and then seen.
+  perform from tide.consumer_group g where g.group_id = v_group.group_id for update;
   select p.name into v_pipeline from tide.pipeline p where p.group_id = v_group.group_id;
   if found then
     raise exception using errcode = 'TD041', message = format('group %L on outbox %L is driven by pipeline %L',

@@ -186,6 +186,8 @@ declare
   v_group tide.consumer_group := tide._group(group_drop.consumer_group, group_drop.outbox);
   v_pipeline text;
 begin
+  -- A pipeline that is taking the group in another transaction is waited for, and then seen.
+  perform from tide.consumer_group g where g.group_id = v_group.group_id for update;
   select p.name into v_pipeline from tide.pipeline p where p.group_id = v_group.group_id;
   if found then
     raise exception using errcode = 'TD041', message = format('group %L on outbox %L is driven by pipeline %L',
