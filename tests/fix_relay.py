@@ -131,6 +131,7 @@ def relays(run: Run) -> Iterator[StartRelay]:
     finally:
         for relay in started:
             relay.kill()
+            print(relay.process.tail())  # shown when the test has failed
 
 
 def clean_environment() -> dict[str, str]:

@@ -74,6 +74,7 @@ class Supervisor:
         self._clock = clock
         self._log = structlog.get_logger("pg_tide_relay").bind(relay_id=settings.relay_id)
         self._said = Changes(log=self._log)
+        self._database_answers = False
         self._inbox: SimpleQueue[Answer] = SimpleQueue()
         name = f"pg-tide {settings.relay_id}"
         self._reader = Worker(dsn=settings.dsn, name=f"{name} reads", inbox=self._inbox, prepare=read_raw)
@@ -194,8 +195,13 @@ class Supervisor:
     def _on_database(self, error: BaseException | None) -> None:
         """Say once that the database is away, and once that it is back."""
         if error is None:
-            self._said.say("database", "info", "database answers")
-        elif isinstance(error, psycopg.OperationalError | PollError):
+            # Not each time: what is said again and again is said once a minute, and this is no news.
+            if not self._database_answers:
+                self._said.say("database", "info", "database answers")
+            self._database_answers = True
+            return
+        self._database_answers = False
+        if isinstance(error, psycopg.OperationalError | PollError):
             self._said.say("database", "warning", "database is away", detail={"cause": str(error).strip()})
         elif isinstance(error, psycopg.Error):
             self._said.say(
