@@ -18,7 +18,6 @@ from pg_tide_dev.databases import Database, create_database, drop_database
 from pg_tide_dev.kafka import KafkaServer
 from pg_tide_dev.postgres import PostgresServer
 from relay_kit import Tide, alter_topic, header, records
-from waiting import eventually
 
 README_DSN = "postgresql://postgres:password@localhost:5432/postgres"
 
@@ -60,8 +59,8 @@ def test_the_readmes_five_minutes_end_with_the_order_on_the_topic(
         for block in runnable("README.md", "sh", "sql", "python"):
             if block.text == "pg-tide\n":
                 command = ["/bin/bash", "-c", f"exec {block.text}"]
-                start_relay(bare.dsn, command=command, env=shell_environment(bare.dsn, tmp_path))
-                eventually(lambda: nothing_pending(bare))
+                relay = start_relay(bare.dsn, command=command, env=shell_environment(bare.dsn, tmp_path))
+                relay.wait_for(lambda: nothing_pending(bare))
             elif block.language == "sh":
                 output = run_shell(block, bare.dsn, tmp_path, places)
             elif block.language == "sql":
