@@ -44,6 +44,7 @@ create table tide.outbox (
   constraint outbox_slots_range check (slots between 3 and 1000),
   constraint outbox_rotations_range check (rotations between 1 and slots - 2)
 );
+comment on sequence tide.outbox_outbox_id_seq is 'Numbers of outboxes';
 comment on table tide.outbox is 'An outbox: a named, append-only stream of messages, stored in a ring of slots';
 comment on column tide.outbox.outbox_id is 'Number of the outbox; names its tables';
 comment on column tide.outbox.name is 'Name used by publishers and pipelines; any text of 1 to 255 bytes';
@@ -109,6 +110,7 @@ create table tide.consumer_group (
   constraint consumer_group_name_length check (octet_length(name) between 1 and 255),
   constraint consumer_group_outbox_fk foreign key (outbox_id) references tide.outbox (outbox_id)
 );
+comment on sequence tide.consumer_group_group_id_seq is 'Numbers of consumer groups';
 comment on table tide.consumer_group is 'A named cursor over one outbox; groups of one outbox each see every message';
 comment on column tide.consumer_group.group_id is 'Number of the group';
 comment on column tide.consumer_group.outbox_id is 'The outbox it reads';
@@ -190,6 +192,7 @@ create table tide.pipeline (
   constraint pipeline_outbox_fk foreign key (outbox_id) references tide.outbox (outbox_id),
   constraint pipeline_group_fk foreign key (group_id) references tide.consumer_group (group_id)
 );
+comment on sequence tide.pipeline_pipeline_id_seq is 'Numbers of pipelines';
 comment on table tide.pipeline is 'A pipeline: outbox to sink, with its own configuration; it alone drives its consumer group';
 comment on column tide.pipeline.pipeline_id is 'Number of the pipeline';
 comment on column tide.pipeline.name is 'Name of the pipeline';
@@ -215,6 +218,7 @@ create table tide.pipeline_change (
   constraint pipeline_change_pk primary key (change_id),
   constraint pipeline_change_action check (action in ('set', 'enable', 'disable', 'drop'))
 );
+comment on sequence tide.pipeline_change_change_id_seq is 'Numbers of changes of pipelines';
 comment on table tide.pipeline_change is 'Who changed which pipeline, when, and to what';
 comment on column tide.pipeline_change.change_id is 'Number of the change';
 comment on column tide.pipeline_change.pipeline is 'Name of the pipeline; the pipeline itself may be gone';

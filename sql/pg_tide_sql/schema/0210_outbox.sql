@@ -64,7 +64,6 @@ returns integer language plpgsql volatile security definer set search_path = pg_
 declare
   v_id integer;
   v_table text;
-  v_slot integer;
 begin
   perform tide._check_name('outbox', outbox_create.name);
   perform tide._check_outbox_settings(outbox_create.name, outbox_create.retention_hours, outbox_create.max_payload_bytes,

@@ -127,7 +127,7 @@ create function tide._config_refuse(pipeline text, config jsonb) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_problem record;
-  v_errors text[] := '{}';
+  v_errors text[] := array[]::text[];
 begin
   for v_problem in select v.path, v.severity, v.message from tide.relay_validate(_config_refuse.config) v loop
     if v_problem.severity = 'error' then
