@@ -108,7 +108,7 @@ class Campaign:
 
     # -- publishing ----------------------------------------------------------------------------------
 
-    def publish(self, key: str = "k") -> int:
+    def publish(self, key: str = "k0") -> int:
         """Commit one message; its id."""
         with self.connect() as connection:
             row = connection.execute(
@@ -117,7 +117,7 @@ class Campaign:
         assert row is not None
         return int(row[0])
 
-    def publish_one_by_one(self, count: int, key: str = "k") -> None:
+    def publish_one_by_one(self, count: int, key: str = "k0") -> None:
         """Commit this many messages, each in a transaction of its own."""
         with self.connect() as connection:
             for number in range(count):
@@ -126,7 +126,7 @@ class Campaign:
                 )
 
     def publish_many(self, count: int, keys: int = 1) -> None:
-        """Commit this many messages in one transaction, one key after the other."""
+        """Commit this many messages in one transaction, of the keys k0, k1 and so on in turn."""
         with self.connect() as connection:
             connection.execute(
                 "select tide.outbox_publish(%s, to_jsonb(n), key => 'k' || n %% %s) from generate_series(1, %s) n",

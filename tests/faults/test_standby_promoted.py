@@ -1,4 +1,4 @@
-"""A standby that was behind is promoted under load: everything that it holds arrives, and the relay says what happened."""
+"""A standby that was behind is promoted: everything that it holds arrives, and the relay says what happened."""
 
 import random
 from collections.abc import Iterator
