@@ -94,12 +94,8 @@ def test_an_asynchronous_publisher_waits_for_the_log(ring: Ring) -> None:
     connection = ring.connection
     connection.execute("set synchronous_commit = off")
     for number in range(20):
-        ring.publish(str(number))
-        assert ring.value("select pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() - 8192")
         before = ring.value("select pg_current_wal_insert_lsn()::text")
-        connection.execute("begin")
-        ring.publish("again")
-        connection.execute("commit")
+        ring.publish(str(number))
         assert ring.value("select pg_current_wal_flush_lsn() > %s::pg_lsn", before)
 
 

@@ -1,6 +1,6 @@
 -- The views that operators look at.
 begin;
-select plan(40);
+select plan(39);
 
 select columns_are('tide', 'outboxes', array['outbox', 'enabled', 'retention_hours', 'max_payload_bytes', 'drop_without_group', 'slots', 'slot', 'slot_since',
   'message_table', 'retained_bytes', 'last_emptied_at', 'created_at', 'created_by']::name[], 'columns of tide.outboxes');
@@ -57,8 +57,6 @@ select own('relay-1', -1000);
 select results_eq('shown', $$values ('waiting'::text, null::text)$$, 'the lease ran out: waiting');
 select say('error');
 select results_eq('shown', $$values ('error'::text, null::text)$$, 'an error stays, also without an owner');
-select say('stopped');
-select results_eq('shown', $$values ('stopped'::text, null::text)$$, 'so does a stop');
 select tide.relay_set_outbox('p', 'orders', 'g', minimal_config() || '{"batch_size": 7}');
 select results_eq('shown', $$values ('waiting'::text, null::text)$$, 'until the configuration changes');
 select tide.relay_disable('p');
