@@ -38,9 +38,10 @@ format: set-up ## lay out the Python code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-generate: set-up ## write the generated files: SQL rules of the configuration, the one-file install
+generate: set-up ## write the generated files: rules of the configuration, the one-file install, the SQL reference
 	@$(BIN)/python -m pg_tide_relay.config.generate
 	@$(BIN)/python -m pg_tide_relay.install_file
+	@$(BIN)/python tests/sql_reference.py
 
 verify: set-up ## fail when a generated file is stale
 	@$(BIN)/python -m pg_tide_relay.config.generate --check

@@ -242,11 +242,11 @@ create table tide.pipeline_state (
   since       timestamptz not null default clock_timestamp(),
   constraint pipeline_state_pk primary key (pipeline_id),
   constraint pipeline_state_pipeline_fk foreign key (pipeline_id) references tide.pipeline (pipeline_id) on delete cascade,
-  constraint pipeline_state_known check (state in ('running', 'backing_off', 'stopped', 'error'))
+  constraint pipeline_state_known check (state in ('running', 'backing_off', 'error'))
 );
 comment on table tide.pipeline_state is 'What the owning relay last said of a pipeline';
 comment on column tide.pipeline_state.pipeline_id is 'The pipeline';
-comment on column tide.pipeline_state.state is 'running, backing_off, stopped or error';
+comment on column tide.pipeline_state.state is 'running, backing_off or error';
 comment on column tide.pipeline_state.relay_id is 'The relay that said so';
 comment on column tide.pipeline_state.version is 'The version of the configuration that the relay runs';
 comment on column tide.pipeline_state.error_class is 'Class of the error: message, destination, cluster_away, credentials, configuration, fatal_producer, fenced';

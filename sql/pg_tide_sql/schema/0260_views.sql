@@ -26,7 +26,7 @@ create view tide.pipelines as
   select p.name as pipeline, o.name as outbox, g.name as consumer_group, p.enabled, p.version,
          case when not p.enabled then 'disabled'
               when c.owner_token is null or c.lease_until < clock_timestamp() then
-                case when s.state in ('error', 'stopped') and s.version = p.version then s.state else 'waiting' end
+                case when s.state = 'error' and s.version = p.version then s.state else 'waiting' end
               else coalesce(s.state, 'waiting') end as state,
          case when c.lease_until >= clock_timestamp() then c.owner end as owner, c.lease_until,
          s.error_class, s.error_code, s.error, s.cure, s.message_id, s.since, s.version as running_version,
@@ -37,7 +37,7 @@ create view tide.pipelines as
     left join tide.cursor c on c.group_id = p.group_id and c.shard = 0
     left join tide.pipeline_state s on s.pipeline_id = p.pipeline_id;
 comment on view tide.pipelines is
-  'Pipelines: configuration, owner, and state (running, backing_off, stopped, error as the owner says it; disabled; waiting: no relay owns it)';
+  'Pipelines: configuration, owner, and state (running, backing_off, error as the owner says it; disabled; waiting: no relay owns it)';
 
 create view tide.consumer_groups as
   select g.name as consumer_group, o.name as outbox, p.name as pipeline, c.prev, c.cur, c.first_id, c.last_id,
