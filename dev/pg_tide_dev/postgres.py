@@ -31,7 +31,7 @@ BASE_SETTINGS = {
     "shared_buffers": "64MB",
 }
 # A crash of PostgreSQL loses nothing with these, a crash of the machine everything.
-FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 
 
 class PostgresServer(Protocol):
