@@ -7,7 +7,7 @@ in the order of their partitions; between partitions there is no order, and none
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from confluent_kafka import Message
@@ -175,5 +175,5 @@ def arrived_on(records: Iterable[Message]) -> list[Arrived]:
 
 def identity_of(record: Message) -> Identity:
     """The message that a record carries."""
-    headers = dict(record.headers() or [])
+    headers: dict[str, Any] = dict(record.headers() or [])
     return Identity(int(headers[ID]), int(headers[TS]))

@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -31,7 +30,7 @@ NOTHING_IS_WRITTEN_THROUGH = {
 
 
 @pytest.fixture
-def durable(new_postgres: NewPostgres) -> Iterator[Database]:
+def durable(new_postgres: NewPostgres) -> Database:
     """A database on a server that a test may crash, where nothing is durable that does not ask for it."""
     server = new_postgres(18, durable=True, settings=NOTHING_IS_WRITTEN_THROUGH)
     database = create_database(server)
