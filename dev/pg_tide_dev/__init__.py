@@ -22,6 +22,5 @@ kafka_prepare        makes them start faster
 kafka_external       a Kafka that others started, and one in Docker
 kafka                starts Kafka with one node or three
 hand_work            the servers of `make up` and `make down`
-demo                 the demo: orders from transactions to a topic
 demo                 1,000 orders from commit to topic: `pg-tide dev`
 """
