@@ -154,6 +154,7 @@ create table tide.slot (
   slot       smallint not null,
   closed_at  timestamptz,
   emptied_at timestamptz,
+  dropped_to bigint,
   constraint slot_pk primary key (outbox_id, slot),
   constraint slot_outbox_fk foreign key (outbox_id) references tide.outbox (outbox_id) on delete cascade
 );
@@ -162,6 +163,7 @@ comment on column tide.slot.outbox_id is 'The outbox';
 comment on column tide.slot.slot is 'Number of the slot in the ring';
 comment on column tide.slot.closed_at is 'When new messages stopped going to it; null while it is open or empty';
 comment on column tide.slot.emptied_at is 'When retention emptied it last';
+comment on column tide.slot.dropped_to is 'Largest id that retention dropped from it: a replay can begin behind it only';
 
 create table tide.message (
   id          bigint      not null default nextval('tide.message_id'),
@@ -1284,29 +1286,34 @@ begin
 end $$;
 comment on function tide._group_trusted(tide.consumer_group, text) is 'The locked cursor of a group; raises TD032 when it cannot be trusted';
 
--- Where a replay pass may start: the wanted id when everything from it on is still there. Volatile, and the messages
+-- Where a replay pass may start: the wanted id when everything from it on is still there. Slots need not be emptied in
+-- the order of their ids, so older messages may be there while younger ones are gone. Volatile, and the messages
 -- first: when retention empties a slot meanwhile, the first look waits for it, and the second one sees that it did.
 create function tide._rewind_target(outbox tide.outbox, to_id bigint, to_time timestamptz) returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   v_table text := 'message_' || (_rewind_target.outbox).outbox_id;
+  v_target bigint := _rewind_target.to_id;
+  v_first_id bigint;
+  v_dropped_to bigint;
   v_oldest_id bigint;
   v_oldest_time timestamptz;
-  v_emptied timestamptz;
-  v_target bigint := _rewind_target.to_id;
 begin
-  execute format('select m.id, m.created_at from tide.%I m order by m.id limit 1', v_table) into v_oldest_id, v_oldest_time;
-  select max(s.emptied_at) into v_emptied from tide.slot s where s.outbox_id = (_rewind_target.outbox).outbox_id;
-  if v_emptied is not null and (v_target < coalesce(v_oldest_id, v_target + 1)
-     or _rewind_target.to_time < coalesce(v_oldest_time, 'infinity')) then
-    raise exception using errcode = 'TD031',
-      message = format('outbox %L no longer holds messages from %s on', (_rewind_target.outbox).name,
-        coalesce('id ' || v_target, _rewind_target.to_time::text)),
-      hint = case when v_oldest_id is null then 'It holds no message at all.'
-        else format('The oldest message it holds has id %s, published %s: rewind to that.', v_oldest_id, v_oldest_time) end;
-  end if;
+  execute format('select min(m.id) from tide.%I m', v_table) into v_first_id;
+  select max(s.dropped_to) into v_dropped_to from tide.slot s where s.outbox_id = (_rewind_target.outbox).outbox_id;
   if v_target is null then
     execute format('select min(m.id) from tide.%I m where m.created_at >= $1', v_table) into v_target using _rewind_target.to_time;
+  end if;
+  execute format('select m.id, m.created_at from tide.%I m where m.id > $1 order by m.id limit 1', v_table)
+    into v_oldest_id, v_oldest_time using coalesce(v_dropped_to, -9223372036854775808);
+  if v_target <= v_dropped_to or (v_dropped_to is not null and _rewind_target.to_time < coalesce(v_oldest_time, 'infinity')) then
+    raise exception using errcode = 'TD031',
+      message = format('outbox %L no longer holds messages from %s on', (_rewind_target.outbox).name,
+        coalesce('id ' || _rewind_target.to_id, _rewind_target.to_time::text)),
+      hint = case when v_first_id is null then 'It holds no message at all.'
+        when v_oldest_id is null then format('It holds none behind id %s, the last one dropped.', v_dropped_to)
+        when v_oldest_id > v_first_id then format('It holds all messages from id %s on, published %s: rewind to that.', v_oldest_id, v_oldest_time)
+        else format('The oldest message it holds has id %s, published %s: rewind to that.', v_oldest_id, v_oldest_time) end;
   end if;
   return v_target;
 end $$;
@@ -1480,6 +1487,7 @@ language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   v_table text := format('message_%s_%s', (_slot_empty.outbox).outbox_id, _slot_empty.slot);
   v_reason text;
+  v_dropped_to bigint;
 begin
   select h.reason into v_reason from tide._slot_held(_slot_empty.outbox, _slot_empty.slot) h;
   if v_reason is not null then
@@ -1494,8 +1502,9 @@ begin
   if v_reason is not null then
     return v_reason;
   end if;
+  execute format('select max(m.id) from tide.%I m', v_table) into v_dropped_to;
   execute format('truncate table tide.%I', v_table);
-  update tide.slot s set emptied_at = clock_timestamp(), closed_at = null
+  update tide.slot s set emptied_at = clock_timestamp(), closed_at = null, dropped_to = greatest(s.dropped_to, v_dropped_to)
    where s.outbox_id = (_slot_empty.outbox).outbox_id and s.slot = _slot_empty.slot;
   return null;
 end $$;

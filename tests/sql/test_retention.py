@@ -298,3 +298,46 @@ def test_a_null_time_empties_nothing(delivered: Ring) -> None:
     with pytest.raises(psycopg.Error) as caught:
         delivered.connection.execute("select * from tide.retention_run(null)")
     assert caught.value.sqlstate == "TD006"
+
+
+# -- what a rewind can still reach --
+
+
+def rewind(ring: Ring, to_id: int) -> int:
+    """The id that `tide.group_rewind` says it starts from."""
+    return int(ring.value("select tide.group_rewind('g', 'orders', to_id => %s)", to_id))
+
+
+def test_a_rewind_over_a_gap_is_refused(delivered: Ring, connect: Connect) -> None:
+    """A dump held the older slot while a younger one was emptied: what is left is not all, and the call says so."""
+    (old,) = delivered.connection.execute("select id from tide.message").fetchone() or (0,)
+    delivered.publish("young")
+    delivered.rotate()
+    delivered.publish("youngest")
+    delivered.deliver("g")
+    delivered.connection.execute("update tide.slot set closed_at = closed_at - interval '49 hours'")
+    dump = connect()
+    dump.execute("begin")
+    dump.execute(sql.SQL("lock table {} in access share mode").format(delivered.slot_table(0)))
+    assert delivered.retention() == [(0, "held", LOCKED), (1, "emptied", None)]
+    dump.execute("commit")
+    assert delivered.messages() == ["old", "youngest"]
+    for target in (old, old + 1):
+        with pytest.raises(psycopg.Error) as caught:
+            rewind(delivered, target)
+        assert caught.value.sqlstate == "TD031"
+        assert f"It holds all messages from id {old + 2} on" in (caught.value.diag.message_hint or "")
+    with pytest.raises(psycopg.Error) as caught:
+        delivered.connection.execute("select tide.group_rewind('g', 'orders', to_time => '-infinity')")
+    assert caught.value.sqlstate == "TD031"
+    assert rewind(delivered, old + 2) == old + 2
+
+
+def test_emptying_an_empty_slot_refuses_no_rewind(delivered: Ring) -> None:
+    """Nothing was dropped: every id can still be reached."""
+    delivered.rotate()
+    delivered.connection.execute(
+        "update tide.slot set closed_at = closed_at - interval '49 hours' where slot = 1"
+    )
+    assert delivered.retention() == [(1, "emptied", None)]
+    assert rewind(delivered, 1) == 1

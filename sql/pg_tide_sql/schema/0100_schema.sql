@@ -64,6 +64,7 @@ create table tide.slot (
   slot       smallint not null,
   closed_at  timestamptz,
   emptied_at timestamptz,
+  dropped_to bigint,
   constraint slot_pk primary key (outbox_id, slot),
   constraint slot_outbox_fk foreign key (outbox_id) references tide.outbox (outbox_id) on delete cascade
 );
@@ -72,6 +73,7 @@ comment on column tide.slot.outbox_id is 'The outbox';
 comment on column tide.slot.slot is 'Number of the slot in the ring';
 comment on column tide.slot.closed_at is 'When new messages stopped going to it; null while it is open or empty';
 comment on column tide.slot.emptied_at is 'When retention emptied it last';
+comment on column tide.slot.dropped_to is 'Largest id that retention dropped from it: a replay can begin behind it only';
 
 create table tide.message (
   id          bigint      not null default nextval('tide.message_id'),

@@ -58,6 +58,7 @@ language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   v_table text := format('message_%s_%s', (_slot_empty.outbox).outbox_id, _slot_empty.slot);
   v_reason text;
+  v_dropped_to bigint;
 begin
   select h.reason into v_reason from tide._slot_held(_slot_empty.outbox, _slot_empty.slot) h;
   if v_reason is not null then
@@ -72,8 +73,9 @@ begin
   if v_reason is not null then
     return v_reason;
   end if;
+  execute format('select max(m.id) from tide.%I m', v_table) into v_dropped_to;
   execute format('truncate table tide.%I', v_table);
-  update tide.slot s set emptied_at = clock_timestamp(), closed_at = null
+  update tide.slot s set emptied_at = clock_timestamp(), closed_at = null, dropped_to = greatest(s.dropped_to, v_dropped_to)
    where s.outbox_id = (_slot_empty.outbox).outbox_id and s.slot = _slot_empty.slot;
   return null;
 end $$;

@@ -60,7 +60,7 @@ select refuses($$select tide.group_skip('kafka-relay-us', 'orders')$$, 'TD030', 
   'Did you mean ''kafka-relay-eu''?', 'the nearest group is named');
 
 -- Below what is retained.
-update tide.slot set emptied_at = clock_timestamp() where slot = 3;
+update tide.slot set dropped_to = id_of(1) - 1 where slot = 3;
 select refuses(format('select tide.group_rewind(%L, %L, to_id => %s)', 'g', 'orders', id_of(1) - 1), 'TD031',
   format('outbox ''orders'' no longer holds messages from id %s on', id_of(1) - 1),
   format('The oldest message it holds has id %s, published %%: rewind to that.', id_of(1)), 'an id below what is retained');
@@ -69,10 +69,10 @@ select half_delivered();
 select refuses($$select tide.group_rewind('g', 'orders', to_time => '2001-01-01 00:00:00+00')$$, 'TD031',
   format('outbox ''orders'' no longer holds messages from %s on', '2001-01-01 00:00:00+00'::timestamptz), '%rewind to that.', 'a time before it');
 select tide.relay_set_outbox('q', 'payments', 'g', minimal_config());
-update tide.slot set emptied_at = clock_timestamp();
+update tide.slot set dropped_to = 1;
 select refuses($$select tide.group_rewind('g', 'payments', to_id => 1)$$, 'TD031', 'outbox ''payments'' no longer holds messages from id 1 on',
   'It holds no message at all.', 'an outbox that is empty');
-update tide.slot set emptied_at = null;
+update tide.slot set dropped_to = null;
 
 -- Skip.
 select half_delivered();
