@@ -310,10 +310,14 @@ class Scene:
         self._open.append(relay)
         return relay
 
+    def end(self, one: Session | Relay) -> None:
+        """Close the connections of one of them."""
+        self._open.remove(one)
+        one.close()
+
     def crash(self, relay: Relay) -> Relay:
         """The process dies; another one is started, which has acquired the cursor."""
-        relay.close()
-        self._open.remove(relay)
+        self.end(relay)
         successor = self.relay(size=relay.size, group_id=relay.claim.group_id, name=relay.claim.relay_id)
         successor.acquire()
         return successor
