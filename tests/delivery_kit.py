@@ -1,10 +1,11 @@
 """What tests of encoding and delivery need: rows, configurations, a log to read, a delivery to drive."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from confluent_kafka import Message
 
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.delivery import Delivery, ProducerFactory
@@ -33,6 +34,18 @@ def a_row(
 def a_config(**keys: Any) -> PipelineConfig:
     """A pipeline's configuration; what is not given is the smallest that is valid."""
     return PipelineConfig(**{"sink_type": "kafka", "brokers": "127.0.0.1:1", "topic": "orders", **keys})
+
+
+def ids(records: Sequence[Message]) -> list[int]:
+    """The message ids of records, in their order."""
+    return [int(header(record, "pg_tide_id")) for record in records]
+
+
+def header(record: Message, name: str) -> bytes:
+    """The value of a header that is there once."""
+    (value,) = [value for found, value in list(record.headers() or []) if found == name]
+    assert isinstance(value, bytes)
+    return value
 
 
 class RecordedLog:

@@ -6,8 +6,9 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException
 
 from pg_tide_relay import failpoints
-from pg_tide_relay.encode import Shape
+from pg_tide_relay.encode import Record, Shape
 from pg_tide_relay.errors import ErrorClass, MessageError
+from pg_tide_relay.gate import Gate, OnReport
 from pg_tide_relay.kafka_errors import classify
 from pg_tide_relay.produce import RecordProducer
 from pg_tide_relay.recovery import Failure, reporter
@@ -16,6 +17,9 @@ from pg_tide_relay.window import Batch, Outcome, Window
 
 # Between two looks at reports, failures and the clock.
 _CHUNK = 500
+
+# A template with {outbox_id} makes a topic for every message.
+_GATES_MAX = 10_000
 
 
 class HandOver:
@@ -44,6 +48,7 @@ class HandOver:
         self._failures = failures
         self._pipelined = pipelined
         self._is_open = is_open
+        self._gates: dict[str, Gate] = {}
         self.count = 0
         """Messages handed over."""
         self.alone: tuple[Batch, int] | None = None
@@ -94,12 +99,23 @@ class HandOver:
 
     def _hand_over_many(self, batch: Batch, stop: int) -> bool:
         """Messages up to ``stop``, but those that have an outcome; tell whether all went."""
+        try:
+            self._produce(batch, stop)
+        except BufferError:
+            pass  # the client's queue is full; reports make room
+        except MessageError as bad:
+            self.bad = bad
+        except KafkaException as refused:
+            self._refused(refused.args[0], batch)
+        return batch.next == stop
+
+    def _produce(self, batch: Batch, stop: int) -> None:
+        """Go on with ``batch.next``, which is afterwards the first message that did not go."""
         # Locals: this loop is most of what the relay's one busy thread does.
-        rows, outcomes, shape = batch.rows, batch.outcomes, self._shape
-        produce, ready = self._producer.produce, self._topics.ready
+        rows, outcomes, shape, produce = batch.rows, batch.outcomes, self._shape, self._producer.produce
         on_report = reporter(batch, self._failures)
-        checked, topic, place, skipped = None, "", batch.next, 0
-        start, refusal = place, None
+        start = place = batch.next
+        checked, gate, skipped = None, None, 0
         try:
             for place in range(start, stop):
                 if outcomes[place]:
@@ -112,27 +128,50 @@ class HandOver:
                     continue
                 topic, key, value, headers, timestamp_ms = record
                 if topic is not checked:
-                    if topic not in ready:
-                        self._topics.want(topic)
-                        break
-                    checked = topic
-                produce(topic, value, key, -1, partial(on_report, place), None, timestamp_ms, headers)
+                    gate, checked = self._gate_of(topic), topic
+                if gate is None:
+                    break
+                if gate.is_open or key is None:
+                    produce(topic, value, key, -1, partial(on_report, place), None, timestamp_ms, headers)
+                elif not self._pass(gate, record, place, on_report):
+                    break
             else:
                 place = stop
-        except BufferError:
-            pass  # the client's queue is full; reports make room
-        except MessageError as bad:
-            self.bad = bad
-        except KafkaException as refused:
-            refusal = refused
-        self.count += place - start - skipped
-        batch.next = place
-        if refusal is not None:
-            self._refused(refusal.args[0], batch.id_at(place), topic)
-        return place == stop
+        finally:
+            self.count += place - start - skipped
+            batch.next = place
 
-    def _refused(self, error: KafkaError, message_id: int, topic: str) -> None:
+    def _gate_of(self, topic: str) -> Gate | None:
+        """None while the topic is not known to be there."""
+        partitions = self._topics.ready.get(topic)
+        if partitions is None:
+            self._topics.want(topic)
+            return None
+        gate = self._gates.get(topic)
+        if gate is None:
+            if len(self._gates) >= _GATES_MAX and self._producer.outstanding() == 0:
+                self._gates.clear()
+            gate = self._gates[topic] = Gate(partitions, is_open=not self._pipelined)
+        return gate
+
+    def _pass(self, gate: Gate, record: Record, place: int, on_report: OnReport) -> bool:
+        """A record with a key, while some partition has acknowledged nothing; False: it has to wait."""
+        topic, key, value, headers, timestamp_ms = record
+        partition = gate.partition_of(key or b"")
+        is_first = gate.is_closed(partition)
+        if is_first:
+            if gate.is_awaited(partition):
+                return False
+            on_report = gate.first(partition, on_report)
+        self._producer.produce(topic, value, key, -1, partial(on_report, place), None, timestamp_ms, headers)
+        if is_first:
+            gate.await_first(partition)
+        return True
+
+    def _refused(self, error: KafkaError, batch: Batch) -> None:
         """The client refuses a message by itself: no neighbour is to blame, so this verdict is final."""
+        record = self._shape(batch.rows[batch.next])
+        topic = "" if record is None else record.topic
         error_class = classify(error)
         if error_class is ErrorClass.DESTINATION:
             self._topics.forget(topic)
@@ -140,4 +179,4 @@ class HandOver:
         elif error_class is ErrorClass.FATAL_PRODUCER:
             self._producer.note_fatal(error)
         else:
-            self.bad = MessageError(message_id, error.str(), code=error.name(), topic=topic)
+            self.bad = MessageError(batch.id_at(batch.next), error.str(), code=error.name(), topic=topic)

@@ -37,7 +37,9 @@ class TopicChecks:
     def __init__(
         self, worker: ThreadPoolExecutor, clock: Callable[[], float], *, may_be_created: bool
     ) -> None:
-        self.ready: set[str] = set()
+        self.ready: dict[str, int] = {}
+        """Topics that are there, with their number of partitions."""
+
         self._worker = worker
         self._clock = clock
         self._may_be_created = may_be_created
@@ -62,7 +64,7 @@ class TopicChecks:
 
     def forget(self, topic: str) -> None:
         """A report said that the topic is gone, or not ours to write."""
-        self.ready.discard(topic)
+        self.ready.pop(topic, None)
 
     def cancel(self) -> None:
         """Delivery waits for no topic any more."""
@@ -87,13 +89,13 @@ class TopicChecks:
     def _take_answer(self, answer: Future[int]) -> Trouble | None:
         self._answer = None
         try:
-            answer.result()
+            partitions = answer.result()
         except KafkaException as refused:
             # Delivery may have gone back and wait for another topic by now.
             return self._failed(refused.args[0]) if self._asked == self._topic else None
         if len(self.ready) >= _READY_MAX:
             self.ready.clear()
-        self.ready.add(self._asked)
+        self.ready[self._asked] = partitions
         if self._asked == self._topic:
             self._topic = None
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from delivery_kit import Driver, a_config, a_row
+from delivery_kit import Driver, a_config, a_row, ids
 from pg_tide_dev.kafka import KafkaServer, create_topic
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
@@ -56,10 +56,7 @@ def test_a_frozen_cluster_is_waited_for_and_nothing_is_sent_twice(
     assert driver.delivery.state.name is StateName.RUNNING
     driver.close()
     assert factory.built == 1
-    seen = [
-        int(dict(r.headers() or [])["pg_tide_id"])
-        for r in read_topic("orders", 30, bootstrap=kafka.bootstrap)
-    ]  # type: ignore[arg-type]
+    seen = ids(read_topic("orders", 30, bootstrap=kafka.bootstrap))
     assert seen == list(range(1, 31))
 
 
@@ -81,10 +78,7 @@ def test_a_killed_cluster_is_waited_for_and_nothing_is_sent_twice(
     driver.run_until_settled(21, timeout_s=60)
     driver.close()
     assert factory.built == 1
-    seen = [
-        int(dict(r.headers() or [])["pg_tide_id"])
-        for r in read_topic("orders", 21, bootstrap=kafka.bootstrap)
-    ]  # type: ignore[arg-type]
+    seen = ids(read_topic("orders", 21, bootstrap=kafka.bootstrap))
     assert seen == list(range(1, 22))
 
 

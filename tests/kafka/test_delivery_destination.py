@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from confluent_kafka import Message
 
-from delivery_kit import Driver, a_config, a_row
+from delivery_kit import Driver, a_config, a_row, ids
 from pg_tide_dev.kafka import KafkaServer, create_topic, delete_topic
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
@@ -107,5 +107,4 @@ def test_a_topic_deleted_while_running_is_waited_for_and_order_is_kept(
     driver.run_until_settled(25, timeout_s=60)
     driver.close()
     records = read_topic("orders", 20, bootstrap=kafka.bootstrap)
-    seen = [int(dict(record.headers() or [])["pg_tide_id"]) for record in records]  # type: ignore[arg-type]
-    assert list(dict.fromkeys(seen)) == list(range(6, 26))
+    assert list(dict.fromkeys(ids(records))) == list(range(6, 26))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from delivery_kit import Driver, a_config, a_row
+from delivery_kit import Driver, a_config, a_row, ids
 from pg_tide_dev.kafka import KafkaServer, create_topic
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
@@ -16,10 +16,6 @@ from pg_tide_relay.produce import DebugLog, RecordProducer
 MakeTopic = Callable[..., str]
 NewKafka = Callable[..., KafkaServer]
 ReadTopic = Callable[..., list[Message]]
-
-
-def ids(records: list[Message]) -> list[int]:
-    return [int(dict(record.headers() or [])["pg_tide_id"]) for record in records]  # type: ignore[arg-type]
 
 
 def test_a_batch_is_settled_message_by_message_and_leaves_when_complete(

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from delivery_kit import Driver, a_config, a_row
+from delivery_kit import Driver, a_config, a_row, ids
 from pg_tide_dev.kafka import KafkaServer
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
@@ -28,11 +28,6 @@ def rows_with_a_bad_one(bad_id: int, count: int) -> list[Row]:
         a_row(number + 1, key=b"A", payload=BAD if number + 1 == bad_id else b'"A%d"' % number)
         for number in range(count)
     ]
-
-
-def ids(records: Sequence[Message]) -> list[int]:
-    """The message ids of records, in the order of the topic."""
-    return [int(dict(record.headers() or [])["pg_tide_id"]) for record in records]  # type: ignore[arg-type]
 
 
 def first_occurrences(seen: Sequence[int]) -> list[int]:

@@ -21,25 +21,31 @@ class _Report:
 class ScriptedProducer(RecordProducer):
     """Answers each message, in the order of handing over, with the next error of a script; then with success."""
 
-    script: list[KafkaError]
+    script: list[KafkaError | None]
     built: int
+    sent: list[
+        list[int]
+    ]  # the ids that were on their way together, one list for each time reports were served
 
     def __init__(self, _properties: Mapping[str, Any], _log: DebugLog) -> None:
         type(self).built += 1
         self._events: list[ProducerEvent] = []
         self._fatal = False
-        self._waiting: list[Any] = []
+        self._waiting: list[tuple[int, Any]] = []
         self.produce = self._take  # type: ignore[assignment]
 
     def _take(self, *arguments: Any) -> None:
-        self._waiting.append(arguments[4])
+        message_id = int(dict(arguments[7])["pg_tide_id"])
+        self._waiting.append((message_id, arguments[4]))
 
     def outstanding(self) -> int:
         return len(self._waiting)
 
     def poll(self, _timeout_s: float) -> None:
         waiting, self._waiting = self._waiting, []
-        for on_report in waiting:
+        if waiting:
+            self.sent.append([message_id for message_id, _ in waiting])
+        for _, on_report in waiting:
             on_report(self.script.pop(0) if self.script else None, _Report())
 
     def purge_queue(self) -> None:
@@ -55,8 +61,8 @@ class ScriptedProducer(RecordProducer):
         """Nothing is open."""
 
 
-def a_driver(*script: KafkaError, **keys: Any) -> tuple[Driver, type[ScriptedProducer]]:
-    producers = type("Producers", (ScriptedProducer,), {"script": list(script), "built": 0})
+def a_driver(*script: KafkaError | None, **keys: Any) -> tuple[Driver, type[ScriptedProducer]]:
+    producers = type("Producers", (ScriptedProducer,), {"script": list(script), "built": 0, "sent": []})
     return Driver(a_config(**keys), producer_factory=producers), producers
 
 
@@ -87,6 +93,34 @@ def test_a_suspect_that_passes_alone_stops_nothing() -> None:
     driver.submit(a_row(1), a_row(2), a_row(3))
     driver.run_until_settled(3)
     assert driver.delivery.state.name is StateName.RUNNING
+    driver.close()
+
+
+def test_a_suspect_is_sent_when_nothing_else_is_on_its_way_and_nothing_follows_it() -> None:
+    """Else its produce batch might hold a neighbour, and the verdict would not be its own."""
+    taken_back, refused = KafkaError(KafkaError._PURGE_QUEUE), KafkaError(KafkaError.INVALID_RECORD)
+    driver, producers = a_driver(taken_back, refused, refused, taken_back, taken_back)
+    driver.submit(a_row(1), a_row(2), a_row(3), a_row(4), a_row(5))
+    driver.run_until_settled(5)
+    assert producers.sent == [[1, 2, 3, 4, 5], [1], [2], [3], [4, 5]]
+    driver.close()
+
+
+def test_with_a_guard_only_what_has_no_outcome_is_sent_again() -> None:
+    """acks=all: nothing behind a refused message of its partition can have been written."""
+    driver, producers = a_driver(KafkaError(KafkaError.INVALID_RECORD), None, None)
+    driver.submit(a_row(1), a_row(2), a_row(3))
+    driver.run_until_settled(3)
+    assert producers.sent == [[1, 2, 3], [1]]
+    driver.close()
+
+
+def test_without_a_guard_what_was_written_behind_a_refused_message_is_sent_again_behind_it() -> None:
+    """acks=1: it stands before its predecessor on the topic; the last record of a key must be its newest."""
+    driver, producers = a_driver(None, KafkaError(KafkaError.INVALID_RECORD), None, None, acks="1")
+    driver.submit(a_row(1), a_row(2), a_row(3), a_row(4))
+    driver.run_until_settled(4)
+    assert producers.sent == [[1, 2, 3, 4], [2], [3, 4]]
     driver.close()
 
 
