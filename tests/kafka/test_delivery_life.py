@@ -58,7 +58,7 @@ def test_what_was_handed_over_is_awaited_before_anything_new_is_accepted(
     """After a lost database connection the same messages may be read again: a repeat, in order, by one producer."""
     topic = make_topic()
     driver = Driver(a_config(brokers=kafka.bootstrap, topic=topic, linger_ms=300))
-    driver.submit(a_row(1))
+    driver.submit(a_row(1, key=b"A"))
     driver.run_until_settled(1)
     driver.submit(a_row(2, key=b"A"), a_row(3, key=b"A"))
     assert driver.delivery.outstanding == 2
