@@ -31,6 +31,10 @@ class Tide:
         info = self.connection.info
         return f"postgresql://{info.user}:{info.password}@{info.host}:{info.port}/{info.dbname}"
 
+    def another_connection(self) -> psycopg.Connection[Any]:
+        """A second session, which begins and ends its transactions itself."""
+        return psycopg.connect(self.dsn, autocommit=True)
+
     def rows(self, query: str, *values: object) -> list[Any]:
         """The rows of a query."""
         with self.connection.cursor(row_factory=namedtuple_row) as cursor:
@@ -171,6 +175,23 @@ def records(messages: Sequence[Message]) -> list[Record]:
 def ids(messages: Sequence[Message]) -> list[int]:
     """The ids of the messages that were consumed, in the order of the topic."""
     return [record.message_id for record in records(messages)]
+
+
+def difference(found: Sequence[int], expected: Sequence[int]) -> str:
+    """Where two long lists of ids part, in a line; empty when they are the same."""
+    if list(found) == list(expected):
+        return ""
+    same = next((n for n, pair in enumerate(zip(found, expected, strict=False)) if pair[0] != pair[1]), None)
+    place = min(len(found), len(expected)) if same is None else same
+    return (
+        f"{len(found)} ids instead of {len(expected)}; from place {place} on"
+        f" {found[place : place + 5]} instead of {expected[place : place + 5]}"
+    )
+
+
+def first_occurrences(found: Sequence[int]) -> list[int]:
+    """Each id where it stands first."""
+    return list(dict.fromkeys(found))
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:

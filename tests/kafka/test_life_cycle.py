@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from fix_kafka import MakeTopic, ReadTopic
 from fix_relay import StartRelay
-from relay_kit import Tide, ids
+from relay_kit import Tide, difference, ids
 from waiting import eventually, for_all_of
 
 BYSTANDER = "bystander"
@@ -84,7 +84,7 @@ def test_changes_of_a_running_pipeline_lose_and_repeat_nothing(
         published += tide.publish_many(200, key="one")
         eventually(lambda version=version: tide.pipeline_row().running_version == version)
     tide.until_settled()
-    assert ids(read_topic(topic, len(published))) == published
+    assert difference(ids(read_topic(topic, len(published))), published) == ""
 
 
 def test_a_change_of_topic_applies_to_what_is_not_sent_yet(
@@ -124,7 +124,7 @@ def test_a_disabled_pipeline_sends_nothing_and_goes_on_where_it_stopped(
     assert len(read_topic(topic)) == 10
     tide.enable()
     tide.until_settled()
-    assert ids(read_topic(topic, 20)) == published
+    assert difference(ids(read_topic(topic, 20)), published) == ""
 
 
 def test_a_dropped_pipelines_group_keeps_its_place_for_the_next(
@@ -139,7 +139,7 @@ def test_a_dropped_pipelines_group_keeps_its_place_for_the_next(
     published += tide.publish_many(5, key="one")
     tide.pipeline(topic, name="second", group="g")
     tide.until_settled("second")
-    assert ids(read_topic(topic, 10)) == published
+    assert difference(ids(read_topic(topic, 10)), published) == ""
 
 
 def test_only_the_pipelines_that_the_relay_is_told_to_run_are_run(
