@@ -46,6 +46,8 @@ select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.cr
  where p.bytes_before is null or p.bytes_before < %(bytes)s
 
 -- name: page_stragglers
+-- Not "t.xid = o.xid": with that the order is the id's alone, and where a bulk load gave all rows one xid, the planner walks the
+-- whole id index for it.
 select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.created_at
   from (
     select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0))
@@ -53,7 +55,8 @@ select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.cr
       from (
         select s.* from unnest(%(running)s::xid8[]) as o (xid)
          cross join lateral (
-           select t.* from {table} t where t.xid = o.xid and t.id > %(last_id)s::bigint order by t.xid, t.id limit %(size)s) s
+           select t.* from {table} t
+            where (t.xid, t.id) > (o.xid, %(last_id)s::bigint) and t.xid <= o.xid order by t.xid, t.id limit %(size)s) s
          where pg_visible_in_snapshot(o.xid, %(cur)s::pg_snapshot)
          order by s.id limit %(size)s) m) p
  where p.bytes_before is null or p.bytes_before < %(bytes)s
