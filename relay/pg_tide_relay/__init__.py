@@ -27,6 +27,7 @@ route             the record's topic and key
 delivery          the batches of one pipeline, until each message has an outcome
 window            those batches, and the longest prefix that is settled
 hand_over         the loop that runs once per message
+gate              one record at first to a partition that does not know the producer yet
 topics            is the topic there before its first message is handed over
 kafka_config      from a configuration to the properties of librdkafka
 produce           one Kafka producer, its reports and events
