@@ -41,7 +41,9 @@ class ScriptedProducer(RecordProducer):
     def outstanding(self) -> int:
         return len(self._waiting)
 
-    def poll(self, _timeout_s: float) -> None:
+    def poll(self, timeout_s: float) -> None:
+        if timeout_s == 0:
+            return
         waiting, self._waiting = self._waiting, []
         if waiting:
             self.sent.append([message_id for message_id, _ in waiting])
