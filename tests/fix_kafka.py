@@ -28,7 +28,7 @@ def kafka_cluster3(dev_run: Run, progress: Progress) -> Iterator[KafkaServer]:
     """Three nodes of the test's own, to kill, pause and restart; every topic has three copies."""
     cluster = or_skip(lambda: start_kafka(dev_run, nodes=3, progress=progress))
     yield cluster
-    cluster.kill()
+    cluster.discard()
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def new_kafka(dev_run: Run, progress: Progress) -> Iterator[NewKafka]:
 
     yield start
     for cluster in clusters:
-        cluster.kill()
+        cluster.discard()
 
 
 @pytest.fixture

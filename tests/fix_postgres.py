@@ -61,7 +61,7 @@ def new_postgres(dev_run: Run) -> Iterator[NewPostgres]:
 
     yield start
     for server in servers:
-        server.kill()
+        server.discard()
 
 
 @pytest.fixture(scope="session")

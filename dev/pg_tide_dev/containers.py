@@ -70,6 +70,10 @@ class Container:
         self._engine_side.kill(signal_name)
         self._engine_side.wait()
 
+    def remove(self) -> None:
+        """End the container and remove it with what it stored."""
+        self._container.stop(force=True, delete_volume=True)
+
     def pause(self) -> None:
         """Freeze the container's processes."""
         self._engine_side.pause()

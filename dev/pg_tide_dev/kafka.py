@@ -1,6 +1,7 @@
 """Starts Kafka with one node or three: `start_kafka` is the way in."""
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +48,9 @@ class KafkaServer(Protocol):
 
     def start(self) -> None:
         """Start what was stopped or killed, on the same ports; returns when every node answers."""
+
+    def discard(self) -> None:
+        """Crash every node and remove what they stored: nobody needs them any more."""
 
     def kill_node(self, node_id: int) -> None:
         """Crash one node."""
@@ -110,6 +114,11 @@ class LocalKafka:
     def kill(self) -> None:
         for node in self._nodes.values():
             node.kill()
+
+    def discard(self) -> None:
+        self.kill()
+        for node in self._nodes.values():
+            shutil.rmtree(node.folder, ignore_errors=True)
 
     def stop_node(self, node_id: int) -> None:
         self._nodes[node_id].stop()

@@ -37,6 +37,9 @@ class ExternalKafka:
     def start(self) -> None:
         raise self._not_ours()
 
+    def discard(self) -> None:
+        raise self._not_ours()
+
     def kill_node(self, node_id: int) -> None:
         raise self._not_ours(f"node {node_id}")
 
@@ -100,6 +103,10 @@ class DockerKafka:
         for container in self._containers.values():
             container.start()
         self._wait_ready(self.node_ids)
+
+    def discard(self) -> None:
+        for container in self._containers.values():
+            container.remove()
 
     def kill_node(self, node_id: int) -> None:
         self._containers[node_id].end("SIGKILL")

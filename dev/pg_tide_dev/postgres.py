@@ -5,6 +5,7 @@ processes of this run, or, in `postgres_external`, a server at an address or in 
 """
 
 import secrets
+import shutil
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,6 +67,9 @@ class PostgresServer(Protocol):
     def standby(self) -> "PostgresServer":
         """A new server that streams from this one and answers reads."""
 
+    def discard(self) -> None:
+        """Kill the server and its standbys and remove what they stored: nobody needs them any more."""
+
 
 class LocalPostgres:
     """A cluster of this run: a data directory and, while it runs, a postmaster."""
@@ -77,6 +81,7 @@ class LocalPostgres:
         self._binaries = binaries
         self._settings = dict(settings)
         self._process: Process | None = None
+        self._standbys: list[LocalPostgres] = []
 
     @property
     def major(self) -> int:
@@ -156,8 +161,15 @@ class LocalPostgres:
         ]
         self._run.call(command, env={"PGPASSWORD": self._run.password})
         server = LocalPostgres(self._run, self._binaries, data, self._settings)
+        self._standbys.append(server)
         server.start_on_a_free_port()
         return server
+
+    def discard(self) -> None:
+        for standby in self._standbys:
+            standby.discard()
+        self.kill()
+        shutil.rmtree(self.data.parent, ignore_errors=True)
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:

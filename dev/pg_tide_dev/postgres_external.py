@@ -46,6 +46,9 @@ class ExternalPostgres:
     def standby(self) -> "ExternalPostgres":
         raise self._not_ours()
 
+    def discard(self) -> None:
+        raise self._not_ours()
+
     def _not_ours(self) -> NotOursError:
         return NotOursError(f"the server of {ADDRESS_VARIABLE} was started by someone else: it is left alone")
 
@@ -94,6 +97,9 @@ class DockerPostgres:
 
     def standby(self) -> "DockerPostgres":
         raise self._no_standby()
+
+    def discard(self) -> None:
+        self._container.remove()
 
     def _wait_ready(self) -> None:
         for _ in attempts(READY_SECONDS, list):

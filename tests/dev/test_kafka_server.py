@@ -14,7 +14,9 @@ from pg_tide_dev.kafka import KafkaServer, LocalKafka, create_topic
 def produce(bootstrap: str, topic: str, values: list[str], **settings: object) -> list[str]:
     """Produce values under one key; returns the errors of those that were not acknowledged."""
     errors: list[str] = []
-    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "log_level": 0, **settings})
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "enable.idempotence": True, "log_level": 0, **settings}
+    )
     for value in values:
         producer.produce(
             topic, value, key="k", on_delivery=lambda error, _: errors.append(str(error)) if error else None

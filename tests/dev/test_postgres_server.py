@@ -140,3 +140,15 @@ def test_a_database_of_the_template_has_the_schema(database: Database, empty_dat
         with given.connect() as connection:
             row = connection.execute("select count(*) from pg_namespace where nspname = 'tide'").fetchone()
         assert row == (expected,)
+
+
+def test_a_discarded_server_and_its_standby_leave_nothing_on_the_disk(new_postgres: NewPostgres) -> None:
+    """A run of many tests does not fill the disk with servers that none of them needs any more."""
+    server = local(new_postgres(18))
+    standby = local(server.standby())
+    folders = [server.data.parent, standby.data.parent]
+    assert all(folder.exists() for folder in folders)
+    server.discard()
+    assert not any(folder.exists() for folder in folders)
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(standby.dsn())
