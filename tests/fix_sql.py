@@ -13,6 +13,7 @@ from psycopg import sql
 from pg_tide_dev.databases import Database
 
 OWNER = UUID("00000000-0000-4000-8000-000000000001")
+PATIENCE = "-c statement_timeout=60s"  # a wait that should not be fails its test, and soon
 CONFIG = '{"sink_type": "kafka", "brokers": "kafka:9092", "topic": "order-events"}'
 
 
@@ -70,7 +71,7 @@ def connect(database: Database) -> Iterator[Connect]:
     opened: list[psycopg.Connection] = []
 
     def open_one() -> psycopg.Connection:
-        opened.append(psycopg.connect(database.dsn, autocommit=True))
+        opened.append(psycopg.connect(database.dsn, autocommit=True, options=PATIENCE))
         return opened[-1]
 
     yield open_one

@@ -1,5 +1,7 @@
 """Retention: delivered slots are emptied, nothing undelivered ever is, whoever else is at work."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
 from psycopg import sql
@@ -133,6 +135,44 @@ def test_a_message_that_commits_while_retention_looks_is_not_lost(ring: Ring, co
     retention.execute("commit")
     assert (0, "held", NOT_DELIVERED) in rows
     assert ring.messages() == ["late"]
+
+
+def test_what_commits_between_the_first_look_and_the_lock_is_not_lost(ring: Ring, connect: Connect) -> None:
+    """Only the look under the lock counts: a late writer committed to the slot after the first one."""
+    ring.group("g")
+    writer, retention = connect(), connect()
+    writer.execute("begin isolation level repeatable read")
+    writer.execute("select count(*) from tide.outbox")
+    ring.publish("old")
+    ring.rotate()
+    ring.deliver("g")
+    ring.connection.execute("update tide.slot set closed_at = closed_at - interval '49 hours'")
+    # The first look at the slot waits, with its answer, until the test lets it go on.
+    ring.connection.execute(
+        """
+        do $do$ begin
+          execute replace(pg_get_functiondef('tide._slot_held'::regproc), '_slot_held', '_slot_held_really');
+        end $do$;
+        create or replace function tide._slot_held(outbox tide.outbox, slot integer, out reason text, out consumer_group text,
+          out cure text) language plpgsql as $$
+        begin
+          select r.* into reason, consumer_group, cure from tide._slot_held_really(outbox, slot) r;
+          if current_setting('test.looked', true) is null then
+            perform set_config('test.looked', 'once', false), pg_advisory_xact_lock(1);
+          end if;
+        end $$;
+        select pg_advisory_lock(1)
+        """
+    )
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ring.retention, connection=retention)
+        while not ring.value("select cardinality(pg_blocking_pids(%s)) > 0", retention.info.backend_pid):
+            assert not waiting.done()
+        ring.publish("late", connection=writer)
+        writer.execute("commit")
+        ring.connection.execute("select pg_advisory_unlock(1)")
+        assert waiting.result() == [(0, "held", NOT_DELIVERED)]
+    assert ring.messages() == ["old", "late"]
 
 
 def test_a_prepared_transaction_keeps_the_slot_it_wrote_to(ring: Ring, connect: Connect) -> None:
