@@ -16,8 +16,10 @@ def test_that_waits_to_be_killed(dev_run: Run, pg18: LocalPostgres, kafka: Local
     paused = dev_run.start(["sleep", "600"], log=dev_run.folder / "sleep.log", as_server=False)
     paused.pause()
     pids = [pg18.pid, node.process.pid if node.process else None, paused.pid]
+    segment = (pg18.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[6].split()[1]
     report = Path(os.environ["PG_TIDE_TEST_REPORT"])
     draft = report.with_suffix(".draft")
-    draft.write_text(json.dumps({"folder": str(dev_run.folder), "pids": pids}), encoding="utf-8")
+    state = {"folder": str(dev_run.folder), "pids": pids, "segment": segment}
+    draft.write_text(json.dumps(state), encoding="utf-8")
     draft.rename(report)
     signal.pause()

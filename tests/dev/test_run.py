@@ -31,12 +31,8 @@ def wait_until(condition: object, seconds: float = 60) -> None:
 
 def shared_memory_segments() -> set[str]:
     """Ids of the System V segments of this machine."""
-    table = Path("/proc/sysvipc/shm")
-    return (
-        {line.split()[1] for line in table.read_text(encoding="ascii").splitlines()[1:]}
-        if table.exists()
-        else set()
-    )
+    table = Path("/proc/sysvipc/shm").read_text(encoding="ascii").splitlines()
+    return {line.split()[1] for line in table[1:]}
 
 
 def processes_of(folder: str) -> list[int]:
@@ -55,11 +51,8 @@ def processes_of(folder: str) -> list[int]:
 def test_a_killed_test_run_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
     """kill -9 of pytest ends PostgreSQL, Kafka and a paused process, and removes their folder and shared memory."""
     report = tmp_path / "report.json"
-    before = shared_memory_segments()
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "killed_run.py")]
-    environment = {**os.environ, "PG_TIDE_TEST_REPORT": str(report)}
-    environment.pop("PG_TIDE_TEST_KAFKA", None)
-    environment.pop("PG_TIDE_TEST_POSTGRES_URL", None)
+    environment = {**os.environ, "PG_TIDE_TEST_REPORT": str(report), "PG_TIDE_DEV_FROM": "packages"}
     with (tmp_path / "output").open("wb") as output:
         tests = subprocess.Popen(command, cwd=HERE.parents[1], env=environment, stdout=output, stderr=output)
     try:
@@ -67,13 +60,14 @@ def test_a_killed_test_run_leaves_no_process_and_no_folder(tmp_path: Path) -> No
         assert tests.poll() is None, (tmp_path / "output").read_text(encoding="utf-8")
         state = json.loads(report.read_text(encoding="utf-8"))
         assert all(guardian.is_alive(pid) for pid in state["pids"])
+        assert state["segment"] in shared_memory_segments()
     finally:
         tests.kill()
         tests.wait()
     wait_until(lambda: not Path(state["folder"]).exists())
     assert [pid for pid in state["pids"] if guardian.is_alive(pid)] == []
     wait_until(lambda: processes_of(state["folder"]) == [])
-    assert shared_memory_segments() <= before
+    assert state["segment"] not in shared_memory_segments()
 
 
 def test_a_finished_run_leaves_no_process_and_no_folder() -> None:
