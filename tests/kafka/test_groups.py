@@ -1,8 +1,10 @@
 """Consumer groups: each gets everything, from where it starts; operators move them while relays run."""
 
+import pytest
+
 from fix_kafka import MakeTopic, ReadTopic
 from fix_relay import StartRelay
-from relay_kit import Tide, difference, first_occurrences, ids
+from relay_kit import FAST, Tide, difference, first_occurrences, ids
 from waiting import eventually, for_all_of
 
 IN_FLIGHT_MAX = 8 * 100  # batches that a pipeline keeps in flight, and their size
@@ -164,3 +166,41 @@ def test_skip_in_the_middle_of_a_backlog_ends_it(
     assert found[-1] == after
     assert difference(found[:-1], backlog[: len(found) - 1]) == ""
     assert len(found) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("update tide.cursor set stamp = '3' where group_id = %s", "dump"),
+        (
+            "update tide.cursor set prev = '999999999:999999999:', stamp = pg_current_xact_id()::xid"
+            " where group_id = %s",
+            "counter was reset",
+        ),
+    ],
+    ids=["restored from a dump", "transaction counter reset"],
+)
+def test_a_cursor_that_cannot_be_trusted_stops_its_pipeline_alone_until_it_is_rebased(
+    tide: Tide, make_topic: MakeTopic, start_relay: StartRelay, read_topic: ReadTopic, damage: str, named: str
+) -> None:
+    """The state names the group and the cure; after that everything comes, again rather than never."""
+    doubted, bystander = make_topic(), make_topic()
+    tide.outbox()
+    tide.pipeline(doubted)
+    tide.pipeline(bystander, name="bystander")
+    published = tide.publish_many(5, key="one")
+    tide.connection.execute(damage.encode(), [tide.cursor_row().group_id])
+    start_relay(tide.dsn, *FAST)
+    for _ in range(5):
+        published.append(tide.publish(key="one"))
+        tide.until_settled("bystander", within=2)
+    row = tide.until_state("error")
+    assert (row.error_class, row.error_code) == ("configuration", "TD032")
+    assert named in row.error
+    assert "tide.group_rebase('orders-to-kafka', 'orders')" in row.cure
+    assert ids(read_topic(doubted)) == []
+    assert tide.pipeline_row("bystander").state == "running"
+    tide.value("select tide.group_rebase('orders-to-kafka', 'orders')")
+    tide.until_settled()
+    assert difference(first_occurrences(ids(read_topic(doubted, 10))), published) == ""
+    assert tide.until_state("running").error is None
