@@ -17,9 +17,9 @@ from pathlib import Path
 from pg_tide_dev import guardian
 from pg_tide_dev.errors import DevError
 from pg_tide_dev.kafka import start_kafka
-from pg_tide_dev.places import cache_folder, programs_folder
+from pg_tide_dev.places import cache_folder, programs_folder, temporary_base
 from pg_tide_dev.postgres import start_postgres
-from pg_tide_dev.processes import Run
+from pg_tide_dev.processes import Run, runs
 
 POSTGRES_MAJOR = 18
 STOP_SECONDS = 30.0
@@ -113,9 +113,12 @@ def down() -> int:
 
 
 def clean() -> int:
-    """Stop the servers; remove downloads and copied programs."""
+    """Stop the servers; remove downloads and copied programs, unless another run uses them."""
     if running_owner() is not None:
         down()
+    if any(alive for _, alive in runs(temporary_base())):
+        print("downloads and copied programs are kept: a run that uses them is alive")
+        return 0
     for folder in cache_folder().glob("kafka-*"):
         shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(programs_folder(), ignore_errors=True)

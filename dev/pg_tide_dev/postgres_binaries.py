@@ -60,9 +60,9 @@ def local_folders() -> Iterator[Path]:
         yield Path(os.environ["PG_BIN"])
     pg_config = shutil.which("pg_config")
     if pg_config:
-        yield Path(
-            subprocess.run([pg_config, "--bindir"], check=True, capture_output=True, text=True).stdout.strip()
-        )
+        asked = subprocess.run([pg_config, "--bindir"], check=False, capture_output=True, text=True)
+        if asked.returncode == 0:
+            yield Path(asked.stdout.strip())
     debian = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
     yield from sorted(debian, key=lambda folder: int(folder.parent.name), reverse=True)
 

@@ -215,12 +215,19 @@ class Run:
 
 def remove_left_overs(base: Path) -> None:
     """Clean up after this user's runs that are dead together with their guardian."""
+    for folder, alive in runs(base):
+        if not alive:
+            with contextlib.suppress(FileNotFoundError):  # another run is doing the same
+                guardian.clean(folder)
+
+
+def runs(base: Path) -> Iterator[tuple[Path, bool]]:
+    """The folders of this user's runs, and whether the run or its guardian is alive."""
     for folder in base.glob(f"{FOLDER_PREFIX}*"):
         with contextlib.suppress(OSError, ValueError):
             owners = [int(pid) for pid in (folder / "owners").read_text(encoding="ascii").split()]
-            ours = folder.lstat().st_uid == os.geteuid()
-            if ours and owners and not any(guardian.is_alive(pid) for pid in owners):
-                guardian.clean(folder)
+            if owners and folder.lstat().st_uid == os.geteuid():
+                yield folder, any(guardian.is_alive(pid) for pid in owners)
 
 
 def free_port() -> int:
