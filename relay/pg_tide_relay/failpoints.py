@@ -15,7 +15,6 @@ NAMES: Final = (
     "after_window_open",
     "before_flush",
     "after_fetch",
-    "after_shape",
     "before_hand_over",
     "after_hand_over",
     "on_acknowledgement",
