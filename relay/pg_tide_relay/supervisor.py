@@ -30,7 +30,7 @@ from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.housekeeping import Housekeeping
 from pg_tide_relay.logs import Changes
 from pg_tide_relay.pipeline import Drivers, Pipeline
-from pg_tide_relay.poll import PollError, WindowsOpened, open_windows
+from pg_tide_relay.poll import CursorDoubtError, PollError, WindowsOpened, open_windows
 from pg_tide_relay.postgres import Answer, Worker, read_raw
 from pg_tide_relay.readiness import NotReadyError, check_schema
 from pg_tide_relay.report import Reporter
@@ -102,6 +102,7 @@ class Supervisor:
         self._looking = False
         self._look_at = 0.0
         self._looked_for = 0
+        self._looks_alone = 0  # so many pipelines are looked for one at a time
         self._signals = 0
         self._drain_until = float("inf")
 
@@ -158,7 +159,8 @@ class Supervisor:
         }
         if not wanting:
             return
-        wanting = dict(islice(wanting.items(), _LOOK_FOR))
+        wanting = dict(islice(wanting.items(), 1 if self._looks_alone else _LOOK_FOR))
+        self._looks_alone = max(0, self._looks_alone - 1)
         self._looked_for = next(reversed(wanting))
         seen = {pipeline.seen for pipeline, _ in wanting.values()}
         answers = [pipeline.asks_window() for pipeline, _ in wanting.values()]
@@ -184,7 +186,12 @@ class Supervisor:
         self._looking = False
         now = self._clock()
         error = done.exception()
-        if error is not None:
+        if _is_about_one(error):
+            # Its pipeline says so itself, and pauses. Whose it is shows when each is looked for alone.
+            if len(answers) > 1:
+                self._looks_alone = len(answers)
+                done = _nothing_opened()
+        elif error is not None:
             self._look_at = now + _RETRY_S
             self._on_database(error)
         elif not done.result().first_ids:
@@ -271,3 +278,17 @@ class Supervisor:
             # A worker still waits for a server that does not answer; nothing is left to be lost.
             os._exit(code)
         return code
+
+
+def _is_about_one(error: BaseException | None) -> bool:
+    """Whether a look failed for one pipeline's sake: its table, its rights or its cursor, not the server."""
+    if isinstance(error, psycopg.Error):
+        return not isinstance(error, psycopg.OperationalError)
+    return isinstance(error, CursorDoubtError)
+
+
+def _nothing_opened() -> Future[WindowsOpened]:
+    """The answer to a look that counts for nobody: look again."""
+    done: Future[WindowsOpened] = Future()
+    done.set_result(WindowsOpened(snapshot="", timeline=None, first_ids={}))
+    return done
