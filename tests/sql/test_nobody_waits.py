@@ -62,7 +62,7 @@ ADMINISTRATION: dict[str, Callable[[psycopg.Connection], object]] = {
 
 
 @pytest.mark.parametrize("name", ADMINISTRATION)
-def test_administration_makes_no_publisher_wait(busy: Ring, connect: Connect, name: str) -> None:
+def test_hazard_06_administration_makes_no_publisher_wait(busy: Ring, connect: Connect, name: str) -> None:
     """Beside an open publisher it is done at once; while its own transaction is open, others publish."""
     administrator, publisher = connect(), connect()
     administrator.execute(HURRY)
@@ -134,7 +134,7 @@ def test_a_publish_locks_one_slot_of_its_own_outbox(ring: Ring, connect: Connect
     publisher.execute("commit")
 
 
-def test_a_page_locks_little_however_many_outboxes_there_are(ring: Ring) -> None:
+def test_hazard_07_a_page_locks_little_however_many_outboxes_there_are(ring: Ring) -> None:
     """With 200 outboxes a page through the outbox's own table holds few locks, through the parent hundreds."""
     connection = ring.connection
     connection.execute("select tide.outbox_create('outbox ' || n, slots => 3) from generate_series(1, 200) n")

@@ -44,7 +44,7 @@ def test_a_drop_without_force_needs_read_committed(ring: Ring, level: str) -> No
 
 
 @pytest.mark.parametrize("force", ["false", "true"])
-def test_a_drop_gives_up_behind_an_open_publisher(ring: Ring, connect: Connect, force: str) -> None:
+def test_hazard_06_a_drop_gives_up_behind_an_open_publisher(ring: Ring, connect: Connect, force: str) -> None:
     """It waits 200 ms at most and raises lock_not_available; publishers of other outboxes wait no longer."""
     ring.connection.execute("select tide.outbox_create('other')")
     ring.connection.execute("select tide.outbox_create('doomed')")

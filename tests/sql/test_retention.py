@@ -137,7 +137,9 @@ def test_a_message_that_commits_while_retention_looks_is_not_lost(ring: Ring, co
     assert ring.messages() == ["late"]
 
 
-def test_what_commits_between_the_first_look_and_the_lock_is_not_lost(ring: Ring, connect: Connect) -> None:
+def test_hazard_08_what_commits_between_the_first_look_and_the_lock_is_not_lost(
+    ring: Ring, connect: Connect
+) -> None:
     """Only the look under the lock counts: a late writer committed to the slot after the first one."""
     ring.group("g")
     writer, retention = connect(), connect()
@@ -153,8 +155,9 @@ def test_what_commits_between_the_first_look_and_the_lock_is_not_lost(ring: Ring
         do $do$ begin
           execute replace(pg_get_functiondef('tide._slot_held'::regproc), '_slot_held', '_slot_held_really');
         end $do$;
-        create or replace function tide._slot_held(outbox tide.outbox, slot integer, out reason text, out consumer_group text,
-          out cure text) language plpgsql as $$
+        create or replace function tide._slot_held(
+          outbox tide.outbox, slot integer, out reason text, out consumer_group text, out cure text)
+        language plpgsql as $$
         begin
           select r.* into reason, consumer_group, cure from tide._slot_held_really(outbox, slot) r;
           if current_setting('test.looked', true) is null then
@@ -204,7 +207,7 @@ def late_writer(delivered: Ring, connect: Connect) -> None:
     publisher.execute("commit")
 
 
-def test_a_message_written_to_an_emptied_slot_is_found(ring: Ring, connect: Connect) -> None:
+def test_hazard_08_a_message_written_to_an_emptied_slot_is_found(ring: Ring, connect: Connect) -> None:
     """A publisher may have read the slot's number before the rotation: readers read all slots."""
     ring.group("g")
     ring.publish("old")
@@ -281,7 +284,7 @@ def test_drop_without_group_drops_nothing_that_a_group_needs(ring: Ring) -> None
     assert held_in(ring, 0) == NOT_DELIVERED
 
 
-def test_a_group_being_created_is_respected(ring: Ring, connect: Connect) -> None:
+def test_hazard_20_a_group_being_created_is_respected(ring: Ring, connect: Connect) -> None:
     """A group that starts `latest` in a long transaction misses nothing that commits after its start."""
     ring.group("g")
     publisher, creator = connect(), connect()

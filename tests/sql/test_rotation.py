@@ -94,7 +94,7 @@ def test_a_full_ring_of_1000_slots_is_held_and_says_so(ring: Ring) -> None:
     assert "a" in ring.slots()[0]
 
 
-def test_publishers_go_on_while_the_ring_grows(ring: Ring, connect: Connect) -> None:
+def test_hazard_06_publishers_go_on_while_the_ring_grows(ring: Ring, connect: Connect) -> None:
     """The transaction that grows the ring is still open; a publish does not wait for it."""
     ring.group("left-behind")
     for slot in range(3):
@@ -116,7 +116,7 @@ def test_publishers_go_on_while_the_ring_grows(ring: Ring, connect: Connect) -> 
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
-def test_retention_needs_read_committed(ring: Ring, level: str) -> None:
+def test_hazard_08_retention_needs_read_committed(ring: Ring, level: str) -> None:
     """With an older snapshot it could drop messages that it cannot see."""
     connection = ring.connection
     connection.execute(f"begin isolation level {level}")
