@@ -67,7 +67,8 @@ def kafka_jars(progress: Progress = print) -> Path:
             publish(draft, folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return reachable_copy(folder.parent, [name], name=name) / name
+    # resolved: the class archive is made for one place of the jars, however it is called
+    return (reachable_copy(folder.parent, [name], name=name) / name).resolve()
 
 
 def download(jars: tuple[Jar, ...], folder: Path, progress: Progress) -> None:
