@@ -41,6 +41,7 @@ class FetchAhead:
         self._sink = sink
         self._memory = 0
         self._position: Position | None = None
+        self._connection: int | None = None  # that the window was read on; None: the database remembers it
         self._asked = False
         self.seen: str | None = None
         """The snapshot of the last look, which found nothing; None: look again in any case."""
@@ -53,7 +54,7 @@ class FetchAhead:
     def forget(self) -> None:
         """Drop what is remembered; answers that are still under way will be dropped, too."""
         self._memory += 1
-        self._position = None
+        self._position = self._connection = None
         self._asked = False
         self.seen = None
 
@@ -86,6 +87,7 @@ class FetchAhead:
             self.seen = opened.snapshot
             return
         self.seen = None
+        self._connection = self._reader.connection
         self._position = self._position.open(opened.snapshot, first_id, uuid4())
 
     def fetch(self) -> bool:
@@ -97,7 +99,7 @@ class FetchAhead:
         self._reader.submit(
             partial(read_page, outbox_id=self._outbox_id, position=at, size=self._batch_size),
             partial(self._on_page, self._memory, at),
-            connection=self._reader.connection,
+            connection=self._connection,
         )
         return True
 
@@ -112,4 +114,5 @@ class FetchAhead:
             return
         after = before.exhausted() if page.is_last else before.at(page.rows[-1][0])
         self._position = after
+        self._connection = self._connection or self._reader.connection
         self._sink.on_page(page, after, before)

@@ -3,10 +3,12 @@
 Then nobody notices that PostgreSQL crashed: what is remembered must be right all the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, cast
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -16,7 +18,7 @@ from pg_tide_dev.databases import Database, create_database
 from pg_tide_relay.cursor import Position
 from pg_tide_relay.fetch_ahead import FetchAhead
 from pg_tide_relay.poll import Page, WindowsOpened, open_windows
-from pg_tide_relay.postgres import Connection, Worker, read_raw
+from pg_tide_relay.postgres import Connection, ConnectionChangedError, Inbox, Worker, read_raw
 
 OUTBOX_ID = 1
 PIPELINE_ID = 1
@@ -51,6 +53,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.ids: list[int] = []
+        self.failures: list[Exception] = []
 
     def on_page(self, page: Page, after: Position, before: Position) -> None:
         del after, before
@@ -61,7 +64,7 @@ class Sink:
         return True
 
     def on_fetch_failed(self, error: Exception) -> None:
-        raise error
+        self.failures.append(error)
 
 
 class Fetching:
@@ -158,3 +161,77 @@ def test_an_answer_to_a_question_asked_before_forgetting_is_dropped(fetching: Fe
     fetching.reader.answer()
     assert fetching.sink.ids == []
     assert fetching.read() == published
+
+
+class Waited:
+    """A reading worker that is waited for: the real one, with its connection."""
+
+    def __init__(self, dsn: str) -> None:
+        self._inbox: Inbox = SimpleQueue()
+        self.worker = Worker(dsn=dsn, name="reads", inbox=self._inbox, prepare=read_raw)
+
+    def answer(self) -> None:
+        """Take in the next answer."""
+        self._inbox.get(timeout=30)()
+
+    def look(self, fetch: FetchAhead) -> None:
+        """Open a window, or fail to."""
+        wanted = fetch.wants_window()
+        assert wanted is not None
+        job = partial(open_windows, wanted={PIPELINE_ID: wanted}, seen=fetch.seen)
+        self.worker.submit(job, fetch.asks_window(PIPELINE_ID))
+        self.answer()
+
+
+@pytest.fixture
+def waited(database18: Database) -> Iterator[Waited]:
+    """The reader of a database with an outbox of thirty messages."""
+    with database18.connect(autocommit=True) as connection:
+        connection.execute("select tide.outbox_create('orders')")
+        connection.execute("select tide.outbox_publish('orders', '{}') from generate_series(1, 30)")
+    reader = Waited(database18.dsn)
+    yield reader
+    reader.worker.close(30)
+
+
+def new_fetch(waited: Waited, sink: Sink) -> FetchAhead:
+    fetch = FetchAhead(reader=waited.worker, outbox_id=OUTBOX_ID, batch_size=10, sink=sink)
+    fetch.start(Position(prev="1:1:"))
+    return fetch
+
+
+def test_a_window_dies_with_its_connection_whoever_noticed_that_first(
+    database18: Database, waited: Waited
+) -> None:
+    """Another pipeline met the broken connection and the reader made a new one: this window is read no further."""
+    sink, other = Sink(), Sink()
+    fetch = new_fetch(waited, sink)
+    waited.look(fetch)
+    fetch.fetch()
+    waited.answer()
+    assert len(sink.ids) == 10
+    with database18.connect(autocommit=True) as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'reads'"
+        )
+    for _ in range(2):
+        waited.look(new_fetch(waited, other))
+    assert len(other.failures) == 1
+    fetch.fetch()
+    waited.answer()
+    assert len(sink.ids) == 10
+    assert [type(error) for error in sink.failures] == [ConnectionChangedError]
+
+
+def test_a_window_that_the_database_remembers_is_read_on_any_connection(
+    database18: Database, waited: Waited
+) -> None:
+    """A successor begins in the middle of a window, with a reader that has no connection yet."""
+    with database18.connect(autocommit=True) as connection:
+        ((snapshot,),) = connection.execute("select pg_current_snapshot()::text").fetchall()
+    sink = Sink()
+    fetch = new_fetch(waited, sink)
+    fetch.start(Position(prev="1:1:").open(snapshot, first_id=1, token=uuid4()).at(5))
+    fetch.fetch()
+    waited.answer()
+    assert (sink.ids, sink.failures) == (list(range(6, 16)), [])

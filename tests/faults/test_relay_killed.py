@@ -12,9 +12,11 @@ from fix_relay import Relay
 from fix_run import Progress
 from pg_tide_dev.databases import Database
 from pg_tide_dev.kafka import KafkaServer
+from pg_tide_relay.failpoints import NAMES
 
 KILLS = 50
 LANES = 5
+STOPS = 3
 WAITING = 600
 
 MOMENTS = {
@@ -32,26 +34,28 @@ MOMENTS = {
 """Which passage of a failpoint is the last one; by then the relay has done something that matters there."""
 
 
-@pytest.mark.parametrize("failpoint", MOMENTS)
+@pytest.mark.parametrize("failpoint", NAMES)
 def test_a_relay_killed_at_a_failpoint_loses_and_reorders_nothing(
     database18: Database, kafka: KafkaServer, new_campaign: NewCampaign, chance: random.Random, failpoint: str
 ) -> None:
     """Messages wait, more arrive while it dies, and the successor ends what it began."""
     campaign = new_campaign(database18.dsn, kafka.bootstrap, partitions=3)
     campaign.publish_many(WAITING, keys=7)
-    load = campaign.load(
-        {"messages": 200, "seed": chance.randrange(10**6), "publishers": 3, "entities": 10, "hold_ms": 10}
-    )
+    plan = {"messages": 10**9, "publishers": 3, "entities": 10, "hold_ms": 20}
+    load = campaign.load({"seed": chance.randrange(10**6), **plan})
     doomed = campaign.start_relay(env={"PG_TIDE_FAILPOINTS": f"{failpoint}=kill@{MOMENTS[failpoint]}"})
     if failpoint == "before_release":
         doomed.wait_for("pipeline_acquired")
         doomed.signal(signal.SIGTERM)
     assert doomed.wait() == -signal.SIGKILL, doomed.process.tail()
     successor = campaign.start_relay()
-    load.finish()
+    load.stop()
     campaign.wait_until_delivered(successor)
 
     assert successor.terminate() == 0
+    assert len(successor.lines("pipeline_acquired")) == 1, (
+        "it began twice: something was forgotten for nothing"
+    )
     verdict = campaign.ledger().verdict
     assert verdict.is_clean, str(verdict)
 
@@ -108,3 +112,21 @@ def test_kills_at_random_moments_under_load_lose_and_reorder_nothing(
     for lane, ledger in zip(lanes, ledgers, strict=True):
         assert ledger.verdict.is_clean, str(ledger.verdict)
         assert ledger.duplicates <= lane.kills * BATCH_SIZE * (BATCHES_IN_FLIGHT + 1)
+
+
+def test_relays_stopped_in_order_under_load_repeat_nothing(
+    database18: Database, kafka: KafkaServer, new_campaign: NewCampaign, chance: random.Random
+) -> None:
+    """SIGTERM awaits and settles what was sent and signs off: the successor begins at once, behind it."""
+    campaign = new_campaign(database18.dsn, kafka.bootstrap, partitions=3)
+    load = campaign.load({"messages": 10**9, "seed": chance.randrange(10**6), "publishers": 6})
+    relay = campaign.start_relay()
+    for _ in range(STOPS):
+        campaign.wait_until_it_settles(relay)
+        assert relay.terminate() == 0
+        relay = campaign.start_relay()
+    load.stop()
+    campaign.wait_until_delivered(relay)
+    ledger = campaign.ledger()
+    assert ledger.verdict.is_clean, str(ledger.verdict)
+    assert ledger.duplicates == 0
