@@ -264,6 +264,21 @@ class Scene:
         while self._open:
             self._open.pop().close()
 
+    @staticmethod
+    def clear(dsn: str) -> None:
+        """Remove all pipelines, groups, outboxes and prepared transactions, and what tests made beside them."""
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            mine = "select gid from pg_prepared_xacts where database = current_database()"
+            for (gid,) in connection.execute(mine).fetchall():
+                connection.execute(SQL("rollback prepared {}").format(Literal(gid)))
+            connection.execute("select tide.relay_drop(name) from tide.pipeline")
+            connection.execute(
+                "select tide.group_drop(g.name, o.name) from tide.consumer_group g join tide.outbox o using (outbox_id)"
+            )
+            connection.execute("select tide.outbox_drop(name, force => true) from tide.outbox")
+            connection.execute("drop schema public cascade")
+            connection.execute("create schema public")
+
     def add_group(self, group: str, start: str = "earliest") -> int:
         """Another consumer group on the outbox; its number."""
         self.admin.run(

@@ -61,6 +61,9 @@ def test_a_standby_is_refused_by_windows_and_pages(new_postgres: NewPostgres, ma
         elsewhere.position = relay.at
         with pytest.raises(StandbyError):
             elsewhere.fetch()
+        # People may look there: the views say nothing wrong of the cursor.
+        caught_up(scene, scene.session(standby.dsn()))
+        assert scene.session(standby.dsn()).run("select doubt from tide.consumer_groups") == [(None,)]
         standby.kill()
 
 

@@ -246,7 +246,7 @@ def test_any_order_of_publishing_reading_crashing_and_rewinding_keeps_the_promis
         run_state_machine_as_test(
             type("MachineHere", (Machine,), {"scene": scene, "sessions": sessions}),
             settings=settings(
-                max_examples=150,
+                max_examples=100,
                 stateful_step_count=60,
                 deadline=None,
                 phases=[Phase.generate],

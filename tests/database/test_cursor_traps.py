@@ -1,18 +1,9 @@
 """The faults of simpler cursors, each shown first and then not found in ours."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from database.reading import Scene, Session
-from pg_tide_dev.databases import Database
 from pg_tide_relay.cursor import Position
-
-
-@pytest.fixture
-def scene(database: Database) -> Iterator[Scene]:
-    with Scene(database.dsn) as opened:
-        yield opened
 
 
 def test_a_late_commit_is_delivered(scene: Scene) -> None:

@@ -40,14 +40,15 @@ def split(sql: str) -> tuple[list[str], list[str]]:
 
 
 @pytest.fixture
-def scene(database: Database) -> Iterator[Scene]:
+def scene(shared_database: Database) -> Iterator[Scene]:
     """The table and the outbox of the page."""
     (setup,) = re.findall(r"outbox:\n\n```sql\n(.*?)```", PAGE, re.DOTALL)
-    with Scene(database.dsn, outbox="accounts") as opened:
+    with Scene(shared_database.dsn, outbox="accounts") as opened:
         for text in statements(setup):
             if "outbox_create" not in text:
                 opened.admin.run(text)
         yield opened
+    Scene.clear(shared_database.dsn)
 
 
 @pytest.fixture

@@ -1,18 +1,9 @@
 """Moving a group by hand: back to an id or a time, or to the end."""
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 
 from database.reading import Relay, Scene
-from pg_tide_dev.databases import Database
-
-
-@pytest.fixture
-def scene(database: Database) -> Iterator[Scene]:
-    with Scene(database.dsn) as opened:
-        yield opened
 
 
 def published(scene: Scene, count: int) -> list[int]:

@@ -1,23 +1,15 @@
 """Who owns a cursor: one relay at a time, until a time of the server's clock, and never two."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from database.reading import Relay, Scene
 from fix_postgres import NewPostgres, install_schema
-from pg_tide_dev.databases import Database
 from pg_tide_relay.settle import Acquired, NotAcquired, NotOwnerError
 
 LEASE_MS = 30_000
 TAKEOVER_MS = 10_000
-
-
-@pytest.fixture
-def scene(database: Database) -> Iterator[Scene]:
-    with Scene(database.dsn) as opened:
-        yield opened
 
 
 def relay_of(scene: Scene, name: str) -> Relay:

@@ -1,18 +1,10 @@
 """What a window holds: everything that ended since the last one, whatever else is open, and each message once."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from database.reading import Scene, Session
 from pg_tide_dev.databases import Database
 from pg_tide_relay.cursor import NO_MAIN_PART
-
-
-@pytest.fixture
-def scene(database: Database) -> Iterator[Scene]:
-    with Scene(database.dsn) as opened:
-        yield opened
 
 
 def published(scene: Scene, count: int = 1) -> list[int]:
@@ -208,9 +200,9 @@ def test_a_window_that_ends_with_a_full_page_ends_with_an_empty_one(scene: Scene
     assert not relay.open_window()
 
 
-def test_an_outbox_is_read_without_the_messages_of_another(scene: Scene, database: Database) -> None:
+def test_an_outbox_is_read_without_the_messages_of_another(scene: Scene) -> None:
     """Ids are shared by all outboxes, messages are not."""
-    with Scene(database.dsn, outbox="invoices") as other:
+    with Scene(scene.dsn, outbox="invoices") as other:
         ids = {scene: list[int](), other: list[int]()}
         for _ in range(3):
             for at in ids:

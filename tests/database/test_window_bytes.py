@@ -1,9 +1,5 @@
 """A page is bounded by the bytes of its payloads as well as by its number of messages, and loses none by it."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from database.reading import Relay, Scene, Session
 from fix_postgres import install_schema
 from pg_tide_dev.databases import Database, administrator, drop_database
@@ -11,12 +7,6 @@ from pg_tide_dev.postgres import PostgresServer
 from pg_tide_relay.poll import PAGE_BYTES
 
 LARGE = 900_000  # bytes; five of them are more than a page
-
-
-@pytest.fixture
-def scene(database: Database) -> Iterator[Scene]:
-    with Scene(database.dsn) as opened:
-        yield opened
 
 
 def pages_of(relay: Relay) -> list[list[int]]:

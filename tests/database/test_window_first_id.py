@@ -1,18 +1,7 @@
 """The first id of a window: found once, not at all when the window is everything, and never trusted beyond that."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from database.reading import Scene
-from pg_tide_dev.databases import Database
 from pg_tide_relay.cursor import FROM_THE_BEGINNING
-
-
-@pytest.fixture
-def scene(database: Database) -> Iterator[Scene]:
-    with Scene(database.dsn) as opened:
-        yield opened
 
 
 def test_hazard_16_a_window_from_the_beginning_has_its_first_id_without_a_look_at_the_backlog(
