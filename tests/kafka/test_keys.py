@@ -53,7 +53,7 @@ def test_nothing_is_compressed_by_default(shared_tide: Tide, send: Send) -> None
     assert {batch.codec for batch in record_batches(shared_tide.bootstrap, send())} == {"none"}
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 60])
+@pytest.mark.parametrize("batch_size", [1, 7, 25])
 def test_batch_size_is_the_most_records_in_a_batch(shared_tide: Tide, send: Send, batch_size: int) -> None:
     """With enough linger no batch is smaller without need, either."""
     batches = record_batches(shared_tide.bootstrap, send(batch_size=batch_size, linger_ms=200))

@@ -124,7 +124,7 @@ def test_terminated_connections_are_made_anew_and_nothing_is_lost(
 
 
 @pytest.fixture
-def broker(new_kafka: NewKafka) -> Iterator[KafkaServer]:
+def broker(new_kafka: NewKafka) -> KafkaServer:
     """A Kafka of the test's own."""
     return new_kafka()
 

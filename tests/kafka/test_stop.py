@@ -46,7 +46,7 @@ def test_messages_that_nobody_acknowledges_are_waited_for_as_long_as_was_said(
     broker = new_kafka()
     tide.outbox()
     tide.pipeline(topic, name=BYSTANDER)
-    tide.pipeline("orders", brokers=broker.bootstrap, request_timeout_ms=5_000)
+    tide.pipeline("orders", brokers=broker.bootstrap, request_timeout_ms=3_000)
     published = tide.publish_many(10, key="one")
     relay = start_relay(tide.dsn, "--lease-ms", "1000", "--drain-timeout", "2")
     tide.until_settled()
