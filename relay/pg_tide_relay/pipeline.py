@@ -358,8 +358,14 @@ class Pipeline:
         if self._settling or (self._lease.owned is not None and self._to_settle not in (None, self._settled)):
             return
         self._signing_off = True
+        unanswered = self._delivery.outstanding
         self._delivery.close()
-        self._lease.release(self._has_left)
+        if unanswered:
+            # No word to a successor: it has to wait, as after a relay that died with requests under way.
+            self._log.warning("left_unanswered", in_flight=unanswered)
+            self._phase = Phase.LEFT
+        else:
+            self._lease.release(self._has_left)
 
     def _is_answered(self, now: float) -> bool:
         """Whether leaving need not wait: all is answered, or nothing will be while things are as they are."""

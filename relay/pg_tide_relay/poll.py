@@ -6,7 +6,8 @@ which see everything that is visible in the snapshot. Each transaction states RE
 planner settings itself, because a transaction pooler may give every transaction another server connection.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from heapq import merge
@@ -14,6 +15,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, cast
 
+from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Composed, Identifier
 
 from pg_tide_relay.cursor import FROM_THE_BEGINNING, NO_MAIN_PART, Position, snapshot_running, snapshot_xmax
@@ -83,7 +85,7 @@ def open_windows(conn: Connection, wanted: Mapping[int, WindowWanted], seen: str
             raise StandbyError(_STANDBY)
         if snapshot.decode() == seen:
             return WindowsOpened(snapshot=seen, timeline=None, first_ids={})
-    with conn.pipeline(), conn.transaction():
+    with _one_transaction(conn):
         conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
         opening = conn.cursor(binary=True).execute(SQL(statement("window_open")), prepare=True)
         text, in_recovery, lsn, timeline = cast(tuple[bytes, bool, bytes, int], opening.fetchone())
@@ -95,6 +97,22 @@ def open_windows(conn: Connection, wanted: Mapping[int, WindowWanted], seen: str
     if first_ids:
         _ensure_flushed(conn, lsn.decode())
     return WindowsOpened(snapshot=end, timeline=timeline, first_ids=first_ids)
+
+
+@contextmanager
+def _one_transaction(conn: Connection) -> Iterator[None]:
+    """Statements of one READ COMMITTED transaction, sent together with its begin and its end.
+
+    ``conn.transaction()`` inside a pipeline waits for the server at its begin and again at its end.
+    """
+    try:
+        with conn.pipeline():
+            conn.execute(SQL(statement("begin")))
+            yield
+            conn.execute(SQL(statement("commit")))
+    finally:
+        if not conn.closed and conn.info.transaction_status is not TransactionStatus.IDLE:
+            conn.rollback()
 
 
 _STANDBY = (
@@ -162,7 +180,7 @@ def read_page(conn: Connection, outbox_id: int, position: Position, size: int) -
     }
     main = conn.cursor(binary=True)
     late = conn.cursor(binary=True)
-    with conn.pipeline(), conn.transaction():
+    with _one_transaction(conn):
         pins = conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
         name = "page_replay" if position.replaying else "page_main"
         main.execute(_in_table(name, outbox_id), values, prepare=True)

@@ -1212,13 +1212,16 @@ begin
   insert into tide.pipeline_state as s (pipeline_id, relay_id, version, state, error_class, error_code, error, cure, message_id)
   select p.pipeline_id, _pipeline_report.relay_id, _pipeline_report.version, _pipeline_report.state, _pipeline_report.error_class,
          _pipeline_report.error_code, _pipeline_report.error, _pipeline_report.cure, _pipeline_report.message_id
-    from tide.pipeline p where p.pipeline_id = _pipeline_report.pipeline_id
+    from tide.pipeline p
+   where p.pipeline_id = _pipeline_report.pipeline_id
+     and not exists (select from tide.cursor c where c.group_id = p.group_id and c.owner <> _pipeline_report.relay_id
+                        and c.owner_token is not null and c.lease_until >= clock_timestamp())
   on conflict on constraint pipeline_state_pk do update
      set relay_id = excluded.relay_id, version = excluded.version, state = excluded.state, error_class = excluded.error_class,
          error_code = excluded.error_code, error = excluded.error, cure = excluded.cure, message_id = excluded.message_id,
          since = case when s.state = excluded.state then s.since else clock_timestamp() end;
 end $$;
-comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint) is 'A relay writes the state of a pipeline';
+comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint) is 'A relay writes the state of a pipeline, unless another relay owns it: one that stands by does not speak of it';
 
 -- ---- 0240_group.sql ----
 -- Consumer groups: rewind, skip, rebase, drop. Called by administrators, while relays run or not.

@@ -20,7 +20,7 @@ TICK = "select pg_current_snapshot()::text, pg_is_in_recovery()\n"
 SETTLE = "tide._cursor_settle"
 PAGE = "select p.id, p.op, p.key"
 STATEMENTS_A_PAGE = 4
-TRIPS_A_PAGE = 4
+TRIPS_A_PAGE = 1
 SETTLE_EVERY_S = 0.05
 
 LOOKS_A_SECOND_MAX = 205  # one every 5 ms

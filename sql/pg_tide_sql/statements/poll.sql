@@ -5,6 +5,12 @@
 -- Has any transaction ended since the last look? Two equal texts mean: none.
 select pg_current_snapshot()::text, pg_is_in_recovery()
 
+-- name: begin
+begin isolation level read committed
+
+-- name: commit
+commit
+
 -- name: window_open
 -- The end of a window, a statement of its own: later statements see everything that is visible in it.
 select pg_current_snapshot()::text, pg_is_in_recovery(),
