@@ -31,7 +31,8 @@ def _ended(conn: Connection, values: dict[str, object]) -> None:
 
 
 def _retention(conn: Connection) -> Sequence[tuple[Any, ...]]:
-    return conn.execute(SQL(statement("retention_run"))).fetchall()
+    with conn.transaction():  # states READ COMMITTED, without which retention refuses to run
+        return conn.execute(SQL(statement("retention_run"))).fetchall()
 
 
 class Housekeeping:

@@ -82,6 +82,7 @@ def open_windows(conn: Connection, wanted: Mapping[int, WindowWanted], seen: str
             tuple[bytes, bool], cur.execute(SQL(statement("tick")), prepare=True).fetchone()
         )
         if in_recovery:
+            conn.close()  # a list of hosts may lead the next connection to the primary
             raise StandbyError(_STANDBY)
         if snapshot.decode() == seen:
             return WindowsOpened(snapshot=seen, timeline=None, first_ids={})
@@ -188,6 +189,7 @@ def read_page(conn: Connection, outbox_id: int, position: Position, size: int) -
             late.execute(_in_table("page_stragglers", outbox_id), values)
     if cast(tuple[Any, ...], pins.fetchone())[-1]:
         # It may lag behind the snapshot: a short page would be taken for the end of the window.
+        conn.close()
         raise StandbyError(_STANDBY)
     page = _page(cast(list[Row], main.fetchall()), size)
     if running:

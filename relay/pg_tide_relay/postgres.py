@@ -18,7 +18,10 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Format, TransactionStatus
+from psycopg.sql import SQL
 from psycopg.types.string import ByteaBinaryLoader
+
+from pg_tide_sql.statements import statement
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 T = TypeVar("T")
@@ -69,6 +72,11 @@ def _connect(dsn: str, name: str) -> Connection:
         make_conninfo(dsn, **missing), autocommit=True, fallback_application_name=name, client_encoding="utf8"
     )
     conn.isolation_level = IsolationLevel.READ_COMMITTED
+    (answering,) = conn.execute(SQL(statement("backend_pid"))).fetchone() or (None,)
+    if answering != conn.info.backend_pid:
+        # A transaction pooler: prepared statements belong to its server connections, where another client may have
+        # given the same name to another statement.
+        conn.prepare_threshold = None
     return conn
 
 

@@ -1215,7 +1215,7 @@ begin
     from tide.pipeline p
    where p.pipeline_id = _pipeline_report.pipeline_id
      and not exists (select from tide.cursor c where c.group_id = p.group_id and c.owner <> _pipeline_report.relay_id
-                        and c.owner_token is not null and c.lease_until >= clock_timestamp())
+                        and c.owner_token is not null and c.lease_until >= clock_timestamp() and c.stamp = c.xmin)
   on conflict on constraint pipeline_state_pk do update
      set relay_id = excluded.relay_id, version = excluded.version, state = excluded.state, error_class = excluded.error_class,
          error_code = excluded.error_code, error = excluded.error, cure = excluded.cure, message_id = excluded.message_id,
@@ -1672,7 +1672,8 @@ begin
            and pg_visible_in_snapshot(m.xid, $2) order by m.id limit 100001)
        union all
        (select m.created_at from unnest(array(select pg_snapshot_xip($1))) o (xid)
-          cross join lateral (select s.created_at, s.xid, s.id from tide.%1$I s where s.xid = o.xid and s.id > $3
+          cross join lateral (select s.created_at, s.xid, s.id from tide.%1$I s
+             where (s.xid, s.id) > (o.xid, $3) and s.xid <= o.xid
              order by s.xid, s.id limit 100001) m
          where pg_visible_in_snapshot(m.xid, $2) limit 100001)
        union all

@@ -221,7 +221,7 @@ begin
     from tide.pipeline p
    where p.pipeline_id = _pipeline_report.pipeline_id
      and not exists (select from tide.cursor c where c.group_id = p.group_id and c.owner <> _pipeline_report.relay_id
-                        and c.owner_token is not null and c.lease_until >= clock_timestamp())
+                        and c.owner_token is not null and c.lease_until >= clock_timestamp() and c.stamp = c.xmin)
   on conflict on constraint pipeline_state_pk do update
      set relay_id = excluded.relay_id, version = excluded.version, state = excluded.state, error_class = excluded.error_class,
          error_code = excluded.error_code, error = excluded.error, cure = excluded.cure, message_id = excluded.message_id,

@@ -81,7 +81,8 @@ begin
            and pg_visible_in_snapshot(m.xid, $2) order by m.id limit 100001)
        union all
        (select m.created_at from unnest(array(select pg_snapshot_xip($1))) o (xid)
-          cross join lateral (select s.created_at, s.xid, s.id from tide.%1$I s where s.xid = o.xid and s.id > $3
+          cross join lateral (select s.created_at, s.xid, s.id from tide.%1$I s
+             where (s.xid, s.id) > (o.xid, $3) and s.xid <= o.xid
              order by s.xid, s.id limit 100001) m
          where pg_visible_in_snapshot(m.xid, $2) limit 100001)
        union all

@@ -1,5 +1,9 @@
 -- What the relay's writing connection runs: ownership, settles, states, configuration.
 
+-- name: backend_pid
+-- Differs from what the connection was told at its start when a pooler stands between.
+select pg_backend_pid()
+
 -- name: session_ready
 -- Asked once per connection: is the schema there, is this a primary, which encoding.
 select to_regclass('tide.pipeline') is not null, pg_is_in_recovery(), current_setting('server_version_num')::int
