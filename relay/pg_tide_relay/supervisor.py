@@ -65,6 +65,10 @@ def run(settings: RelaySettings) -> int:
             signal.signal(number, handler)
 
 
+def _nothing() -> None:
+    """An answer that only wakes the main thread."""
+
+
 class Supervisor:
     """Owns the workers, the pipelines and the loop."""
 
@@ -110,6 +114,8 @@ class Supervisor:
         """First signal: leave in order. Second: leave now."""
         del number
         self._signals += 1
+        # A timed wait that a signal interrupts may begin again without its time and never end: give it an answer.
+        self._inbox.put(_nothing)
 
     def run(self) -> int:
         """The loop."""
