@@ -1,8 +1,10 @@
 """What tests with a running relay need: the SQL calls users make, what operators look at, and records to compare."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 from typing import Any, NamedTuple
 
 import psycopg
@@ -192,6 +194,11 @@ def difference(found: Sequence[int], expected: Sequence[int]) -> str:
 def first_occurrences(found: Sequence[int]) -> list[int]:
     """Each id where it stands first."""
     return list(dict.fromkeys(found))
+
+
+def lowest_repeated(found: Sequence[int]) -> float:
+    """The smallest id that stands there more than once; infinity: there is none."""
+    return min((one for one, times in Counter(found).items() if times > 1), default=inf)
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:

@@ -224,12 +224,12 @@ def wait_ready(bootstrap: str, node_ids: Sequence[int], processes: Sequence[Proc
         "reconnect.backoff.ms": 20,
         "reconnect.backoff.max.ms": 100,
     }
-    admin = AdminClient(settings)
     for _ in attempts(READY_SECONDS, lambda: processes):
         try:
-            answered = admin.list_topics(timeout=0.5).brokers
+            # A new client each time: one that was answered too late asks at the advertised address from then on,
+            # and behind that a test may have put something that is not there yet.
+            answered = AdminClient(settings).list_topics(timeout=2.0).brokers
         except KafkaException:
-            admin.poll(0)
             continue
         if set(node_ids) <= set(answered):
             return

@@ -4,7 +4,7 @@ The database's clock decides who may take over; this process counts from the mom
 always thinks its lease ends earlier than the database does. Whoever asked never shortens anybody else's lease.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
 from typing import Final, Protocol
@@ -32,9 +32,12 @@ class LeaseHolder(Protocol):
     def on_lost(self, error: Exception) -> None:
         """The database is away, or the cursor is no longer ours: forget and ask again."""
 
+    def on_locked(self) -> None:
+        """Another transaction holds the cursor's row: the lease was not prolonged, it will be tried again."""
+
 
 class Lease:
-    """Acquire, renew and release one cursor."""
+    """Acquire and release one cursor; ``Renewals`` prolongs it together with all others of the process."""
 
     def __init__(
         self, *, writer: Worker, claim: Claim, holder: LeaseHolder, clock: Callable[[], float]
@@ -58,17 +61,10 @@ class Lease:
             self._ask_at = 0.0
 
     def step(self, now: float) -> None:
-        """Ask for the cursor when it is not ours, renew it in time when it is."""
-        if self._asking or now < self._ask_at:
-            return
-        self._asking = True
-        if self.owned is None:
+        """Ask for the cursor when it is not ours."""
+        if self.owned is None and not self._asking and now >= self._ask_at:
+            self._asking = True
             self._writer.submit(self._acquire, partial(self._on_answer, now))
-        else:
-            self._writer.submit(
-                partial(settle.renew, owned=self.owned, lease_ms=self._claim.lease_ms),
-                partial(self._on_renewed, now, self.owned),
-            )
 
     def _acquire(self, conn: Connection) -> tuple[Acquired | NotAcquired, int]:
         # The connection's number is read on the worker's thread: the main thread might see the next one's.
@@ -103,20 +99,24 @@ class Lease:
         else:
             self.release(self._give_back)
 
-    def _on_renewed(self, asked: float, owned: Ownership, done: Future[None]) -> None:
-        self._asking = False
+    def on_renewed(self, asked: float, owned: Ownership, renewed: bool | None) -> None:
+        """What became of a renewal that was asked for at that time."""
         if self.owned is not owned:
             return
-        try:
-            done.result()
-        except (psycopg.Error, NotOwnerError) as error:
+        if renewed:
+            self._extend(asked)
+        elif renewed is None:
+            self._holder.on_locked()
+        else:
+            self._holder.on_lost(NotOwnerError())
+
+    def on_renewal_failed(self, owned: Ownership, error: Exception) -> None:
+        """The database is away."""
+        if self.owned is owned:
             self._holder.on_lost(error)
-            return
-        self._extend(asked)
 
     def _extend(self, asked: float) -> None:
         self.deadline = asked + self._claim.lease_ms / 1000
-        self._ask_at = asked + self._claim.lease_ms / 3000
 
     def release(self, on_done: Callable[[], None]) -> None:
         """Sign off; everything handed over must have been answered. A database that is away is not waited for."""
@@ -136,3 +136,43 @@ class Lease:
             on_done()
 
         self._writer.submit(partial(settle.release, owned=owned), answered)
+
+
+class Renewals:
+    """Prolongs all leases of the process by one statement: its idleness costs per database, not per pipeline."""
+
+    def __init__(self, *, writer: Worker, lease_ms: int, clock: Callable[[], float]) -> None:
+        """``clock`` is the leases'."""
+        self._writer = writer
+        self._lease_ms = lease_ms
+        self._clock = clock
+        self._asking = False
+        self._ask_at = 0.0
+
+    def step(self, now: float, leases: Callable[[], Iterable[Lease]]) -> None:
+        """Three times in a lease's length; one that was acquired in between is prolonged early."""
+        if self._asking or now < self._ask_at:
+            return
+        self._ask_at = now + self._lease_ms / 3000
+        owned = [(lease, lease.owned) for lease in leases() if lease.owned is not None]
+        if owned:
+            self._asking = True
+            self._writer.submit(
+                partial(settle.renew, owned=[ownership for _, ownership in owned], lease_ms=self._lease_ms),
+                partial(self._on_renewed, now, owned),
+            )
+
+    def _on_renewed(
+        self, asked: float, owned: list[tuple[Lease, Ownership]], done: Future[dict[int, bool | None]]
+    ) -> None:
+        self._asking = False
+        error = done.exception()
+        if error is not None and not isinstance(error, psycopg.Error):
+            raise error
+        for lease, ownership in owned:
+            if error is not None:
+                lease.on_renewal_failed(ownership, error)
+            else:
+                lease.on_renewed(asked, ownership, done.result()[ownership.group_id])
+        if error is None and None in done.result().values():
+            self._ask_at = min(self._ask_at, self._clock() + _RETRY_S)

@@ -19,15 +19,15 @@ from pg_tide_relay import settle
 from pg_tide_relay.backoff import Backoff
 from pg_tide_relay.cursor import Position
 from pg_tide_relay.delivery import Delivery
-from pg_tide_relay.delivery_state import DeliveryState, Log
+from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.fetch_ahead import FetchAhead
 from pg_tide_relay.lease import Lease
 from pg_tide_relay.poll import CursorDoubtError, Page, WindowsOpened, WindowWanted
-from pg_tide_relay.postgres import Worker
-from pg_tide_relay.report import PipelineReport, Reporter
-from pg_tide_relay.settle import Acquired, Claim, NotAcquired, NotOwnerError
+from pg_tide_relay.postgres import Worker, is_outage
+from pg_tide_relay.report import PipelineReport, Reporter, report_of
+from pg_tide_relay.settle import Acquired, Claim, CursorLockedError, NotAcquired, NotOwnerError
 from pg_tide_relay.window import Batch
 
 _SETTLE_EVERY_S: Final = 0.05
@@ -97,7 +97,7 @@ class Pipeline:
         self._fetch = FetchAhead(
             reader=drivers.reader, outbox_id=spec.outbox_id, batch_size=recipe.batch_size, sink=self
         )
-        self._lease = Lease(
+        self.lease = Lease(
             writer=drivers.writer,
             claim=Claim(
                 group_id=spec.group_id,
@@ -153,7 +153,7 @@ class Pipeline:
             return False
         self._delivery.poll(0.0)
         self._take_settled()
-        self._lease.step(now)
+        self.lease.step(now)
         self._mind_the_lease(now)
         self._settle_when_due(now)
         self._report()
@@ -170,6 +170,7 @@ class Pipeline:
             return
         self._fetch.forget()
         self._delivery.stop_handing_over()
+        self._settle_at = 0.0
         self._leave_until = self._drivers.clock() + self._recipe.request_timeout_ms / 1000
         self._phase = Phase.LEAVING
 
@@ -185,7 +186,7 @@ class Pipeline:
         """Something remembered may be wrong: keep the producer, await what it was given, read the cursor again."""
         self._fetch.forget()
         self._delivery.forget()
-        self._lease.forget()
+        self.lease.forget()
         self._drivers.reporter.forget(self.spec.pipeline_id)
         self._settled = self._to_settle = self._start_at = None
         if self._phase is not Phase.LEAVING:
@@ -199,7 +200,7 @@ class Pipeline:
             return
         if self._delivery.state.name in (StateName.STOPPED, StateName.ENDED):
             self._delivery = self._recipe.new_delivery()
-        self._delivery.deadline = self._lease.deadline
+        self._delivery.deadline = self.lease.deadline
         self._start_at = self._settled = acquired.position()
         self._phase = Phase.AWAITING
         self._log.info(
@@ -231,6 +232,14 @@ class Pipeline:
             self._log.info("cursor_changed", cause="moved, or taken over, by somebody else; it is read again")
         self._fail(error)
 
+    def on_locked(self) -> None:
+        """An administrator's open transaction: this pipeline ends with its lease, the others go on."""
+        self._log.warning(
+            "cursor_locked",
+            cause="another transaction holds this cursor's row: the lease can't be prolonged",
+            cure=f"End the transaction that changes group {self.spec.consumer_group!r}: see pg_locks.",
+        )
+
     def _refuse(self, doubt: str) -> None:
         group, outbox = self.spec.consumer_group, self.spec.outbox
         self._drivers.reporter.report(
@@ -245,9 +254,9 @@ class Pipeline:
         )
 
     def _mind_the_lease(self, now: float) -> None:
-        if self._lease.deadline:
-            self._delivery.deadline = self._lease.deadline
-        if now >= self._lease.deadline and self._delivery.outstanding:
+        if self.lease.deadline:
+            self._delivery.deadline = self.lease.deadline
+        if now >= self.lease.deadline and self._delivery.outstanding:
             # Somebody else may drive this pipeline now: nothing of ours may follow what they send.
             self._log.warning("lease_ran_out", in_flight=self._delivery.outstanding)
             self._delivery.abandon()
@@ -270,7 +279,7 @@ class Pipeline:
 
     def on_window(self, opened: WindowsOpened) -> bool:
         """Whether the window counts: it was opened on the timeline that the cursor was read on."""
-        owned = self._lease.owned
+        owned = self.lease.owned
         if owned is not None and opened.timeline != owned.timeline:
             self.forget()
             return False
@@ -287,11 +296,11 @@ class Pipeline:
 
         Without them a fault that stays, such as a missing right, would send the same messages again and again.
         """
-        was_ours = self._lease.owned is not None
+        was_ours = self.lease.owned is not None
         self.forget()
         if was_ours:  # else nothing was begun: asking for the cursor has a pace of its own
             self._pause(at_once=isinstance(error, NotOwnerError))
-        if isinstance(error, psycopg.Error) and not isinstance(error, psycopg.OperationalError):
+        if isinstance(error, psycopg.Error) and not is_outage(error):
             self._log.warning("database_refuses", sqlstate=error.sqlstate, cause=str(error).strip())
             self._drivers.reporter.report(
                 self.spec,
@@ -300,7 +309,8 @@ class Pipeline:
                     error_class=ErrorClass.CONFIGURATION,
                     error_code=error.sqlstate,
                     error=str(error).strip(),
-                    cure="Correct the rights of the relay's role or the schema; it is tried again by itself.",
+                    cure="Correct the rights of the relay's role or the schema, or end the transaction that locks it; "
+                    "it is tried again by itself.",
                 ),
             )
 
@@ -322,17 +332,17 @@ class Pipeline:
     # -- settle --------------------------------------------------------------------------------------
 
     def _settle_when_due(self, now: float) -> None:
-        wanted, owned = self._to_settle, self._lease.owned
+        wanted, owned = self._to_settle, self.lease.owned
         if wanted is None or owned is None or self._settled is None or wanted == self._settled:
             return
-        if self._settling or (now < self._settle_at and self._phase is not Phase.LEAVING):
+        if self._settling or now < self._settle_at:
             return
         self._settling = True
         self._settle_at = now + _SETTLE_EVERY_S
         changed = not wanted.same_window(self._settled) or (self._settled.replaying and not wanted.replaying)
         self._drivers.writer.submit(
             partial(settle.settle, owned=owned, position=wanted, window_changed=changed),
-            partial(self._on_settled, wanted, self._lease.owned),
+            partial(self._on_settled, wanted, self.lease.owned),
             connection=owned.connection,
         )
 
@@ -340,11 +350,13 @@ class Pipeline:
         self._settling = False
         try:
             done.result()
+        except CursorLockedError:
+            return  # tried again when it is due
         except (psycopg.Error, NotOwnerError) as error:
-            if self._lease.owned is owned:
+            if self.lease.owned is owned:
                 self.on_lost(error)
             return
-        if self._lease.owned is owned:
+        if self.lease.owned is owned:
             self._settled = position
             self._failed_at = self._run_at = 0.0
             self._backoff.reset()
@@ -355,7 +367,7 @@ class Pipeline:
         if self._signing_off or not self._is_answered(now):
             return
         self._take_settled()
-        if self._settling or (self._lease.owned is not None and self._to_settle not in (None, self._settled)):
+        if self._settling or (self.lease.owned is not None and self._to_settle not in (None, self._settled)):
             return
         self._signing_off = True
         unanswered = self._delivery.outstanding
@@ -365,7 +377,7 @@ class Pipeline:
             self._log.warning("left_unanswered", in_flight=unanswered)
             self._phase = Phase.LEFT
         else:
-            self._lease.release(self._has_left)
+            self.lease.release(self._has_left)
 
     def _is_answered(self, now: float) -> bool:
         """Whether leaving need not wait: all is answered, or nothing will be while things are as they are."""
@@ -379,21 +391,7 @@ class Pipeline:
 
     def _report(self) -> None:
         state = self._delivery.state
-        is_ours = self._lease.owned is not None and self._phase in (Phase.RUNNING, Phase.LEAVING)
+        is_ours = self.lease.owned is not None and self._phase in (Phase.RUNNING, Phase.LEAVING)
         if not is_ours or state.name is StateName.ENDED:
             return
-        self._drivers.reporter.report(self.spec, _report_of(state))
-
-
-def _report_of(state: DeliveryState) -> PipelineReport:
-    # An operator sees one word for "goes no further until somebody does something".
-    name = StateName.ERROR if state.name is StateName.STOPPED else state.name
-    where = f" (topic {state.topic})" if state.topic else ""
-    return PipelineReport(
-        state=name.value,
-        error_class=state.error_class,
-        error_code=state.code,
-        error=state.cause and state.cause + where,
-        cure=state.cure,
-        message_id=state.message_id,
-    )
+        self._drivers.reporter.report(self.spec, report_of(state))

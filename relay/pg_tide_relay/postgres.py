@@ -17,6 +17,7 @@ from psycopg import IsolationLevel
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import LockNotAvailable
 from psycopg.pq import Format, TransactionStatus
 from psycopg.sql import SQL
 from psycopg.types.string import ByteaBinaryLoader
@@ -45,6 +46,11 @@ _POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 
 class ConnectionChangedError(psycopg.OperationalError):
     """The job was meant for an earlier connection; what it knows was read there and no longer counts."""
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether the server or the way to it failed, rather than one statement on one object."""
+    return isinstance(error, psycopg.OperationalError) and not isinstance(error, LockNotAvailable)
 
 
 class TimestampUsLoader(Loader):
@@ -119,7 +125,7 @@ class Worker:
             return job(conn)
         except psycopg.Error as error:
             is_idle = conn.info.transaction_status is TransactionStatus.IDLE
-            if isinstance(error, psycopg.OperationalError) or not is_idle:
+            if is_outage(error) or not is_idle:
                 # Whether or not the server closed it: what follows starts on a connection whose state is known.
                 conn.close()
             raise

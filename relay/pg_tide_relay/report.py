@@ -7,6 +7,8 @@ from typing import Protocol
 import psycopg
 from psycopg.sql import SQL
 
+from pg_tide_relay.delivery_state import DeliveryState
+from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.postgres import Connection, Worker
 from pg_tide_sql.statements import statement
@@ -22,6 +24,20 @@ class PipelineReport:
     error: str | None = None
     cure: str | None = None
     message_id: int | None = None
+
+
+def report_of(state: DeliveryState) -> PipelineReport:
+    """What an operator is told of a delivery: one word for "goes no further until somebody does something"."""
+    name = StateName.ERROR if state.name is StateName.STOPPED else state.name
+    where = f" (topic {state.topic})" if state.topic else ""
+    return PipelineReport(
+        state=name.value,
+        error_class=state.error_class,
+        error_code=state.code,
+        error=state.cause and state.cause + where,
+        cure=state.cure,
+        message_id=state.message_id,
+    )
 
 
 class Reported(Protocol):

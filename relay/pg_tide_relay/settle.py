@@ -4,7 +4,7 @@ Every function here is a job for the writing worker. A settle commits asynchrono
 back the settle and everything after it alike, and what it covered is sent again. Ownership commits synchronously.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -21,6 +21,10 @@ from pg_tide_sql.statements import statement
 
 class NotOwnerError(Exception):
     """A settle or a renewal touched no row: owner, epoch, generation or timeline is not what this relay remembers."""
+
+
+class CursorLockedError(Exception):
+    """Another transaction holds the cursor's row: nothing was written, and nothing is wrong yet; ask again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,26 +96,30 @@ def acquire(conn: Connection, claim: Claim) -> Acquired | NotAcquired:
     return NotAcquired(doubt=doubt, owner=owner, lease_until=lease_until)
 
 
-def renew(conn: Connection, owned: Ownership, lease_ms: int) -> None:
-    """Prolong the lease; raises NotOwnerError."""
+def renew(conn: Connection, owned: Sequence[Ownership], lease_ms: int) -> dict[int, bool | None]:
+    """Prolong the leases of one process, by group id: True, False (no longer the owner) or None (locked; ask again)."""
     values = {
-        "group_id": owned.group_id,
-        "token": owned.token,
-        "epoch": owned.epoch,
+        "group_ids": [one.group_id for one in owned],
+        "token": owned[0].token,
+        "epochs": [one.epoch for one in owned],
         "lease_ms": lease_ms,
     }
-    _must_touch_a_row(_ask(conn, "cursor_renew", values))
+    with conn.transaction():
+        return dict(conn.execute(SQL(statement("cursor_renew")), values, prepare=True).fetchall())
 
 
 def release(conn: Connection, owned: Ownership) -> None:
-    """Sign off; everything sent must have been answered. That another relay took over already is no error."""
+    """Sign off; everything sent must have been answered.
+
+    No error: another relay took over already, or another transaction holds the row (a successor then has to wait).
+    """
     hit("before_release")
     values = {"group_id": owned.group_id, "token": owned.token, "epoch": owned.epoch}
     _ask(conn, "cursor_release", values)
 
 
 def settle(conn: Connection, owned: Ownership, position: Position, *, window_changed: bool) -> None:
-    """Write the position; the snapshots only when the window changed. Raises NotOwnerError."""
+    """Write the position; the snapshots only when the window changed. Raises NotOwnerError and CursorLockedError."""
     hit("before_settle")
     values: dict[str, Any] = {
         "group_id": owned.group_id,
@@ -132,20 +140,19 @@ def settle(conn: Connection, owned: Ownership, position: Position, *, window_cha
     else:
         name = "cursor_settle"
         values |= {"replay_from": position.replay_from, "replay_last": position.replay_last}
-    _must_touch_a_row(_ask(conn, name, values))
+    touched = _ask(conn, name, values)
+    if touched is None:
+        raise CursorLockedError
+    if not touched:
+        raise NotOwnerError
     hit("after_settle")
 
 
-def _ask(conn: Connection, name: str, values: Mapping[str, Any]) -> bool:
+def _ask(conn: Connection, name: str, values: Mapping[str, Any]) -> bool | None:
     """Call a function in a transaction that states READ COMMITTED: whether it touched the cursor's row.
 
     Where the database's default is another level, a row that changed meanwhile would be an error instead of a no.
     """
     with conn.transaction():
         row = conn.execute(SQL(statement(name)), values, prepare=True).fetchone()
-    return cast(tuple[bool], row)[0]
-
-
-def _must_touch_a_row(touched: bool) -> None:
-    if not touched:
-        raise NotOwnerError
+    return cast(tuple[bool | None], row)[0]

@@ -28,10 +28,11 @@ from pg_tide_relay.build import PipelineBuilder
 from pg_tide_relay.catalogue import Catalogue
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.housekeeping import Housekeeping
+from pg_tide_relay.lease import Lease, Renewals
 from pg_tide_relay.logs import Changes
 from pg_tide_relay.pipeline import Drivers, Pipeline
 from pg_tide_relay.poll import CursorDoubtError, PollError, WindowsOpened, open_windows
-from pg_tide_relay.postgres import Answer, Worker, read_raw
+from pg_tide_relay.postgres import Answer, Worker, is_outage, read_raw
 from pg_tide_relay.readiness import NotReadyError, check_schema
 from pg_tide_relay.report import Reporter
 from pg_tide_relay.settings import RelaySettings
@@ -103,6 +104,7 @@ class Supervisor:
         self._housekeeping = Housekeeping(
             writer=self._writer, relay_id=settings.relay_id, token=self._token, log=cast(Log, self._log)
         )
+        self._renewals = Renewals(writer=self._writer, lease_ms=settings.lease_ms, clock=clock)
         self._looking = False
         self._look_at = 0.0
         self._looked_for = 0
@@ -128,6 +130,7 @@ class Supervisor:
             for pipeline in tuple(self._catalogue.running.values()):
                 while pipeline.step(now):
                     pass
+            self._renewals.step(now, self._leases)
             if self._signals:
                 if self._has_drained(now):
                     return self._end(EXIT_OK if self._signals == 1 else EXIT_FAILURE)
@@ -135,6 +138,9 @@ class Supervisor:
             self._look(now)
             self._catalogue.step(now)
             self._housekeeping.step(now)
+
+    def _leases(self) -> list[Lease]:
+        return [pipeline.lease for pipeline in self._catalogue.running.values()]
 
     # -- waiting -------------------------------------------------------------------------------------
 
@@ -289,7 +295,7 @@ class Supervisor:
 def _is_about_one(error: BaseException | None) -> bool:
     """Whether a look failed for one pipeline's sake: its table, its rights or its cursor, not the server."""
     if isinstance(error, psycopg.Error):
-        return not isinstance(error, psycopg.OperationalError)
+        return not is_outage(error)
     return isinstance(error, CursorDoubtError)
 
 

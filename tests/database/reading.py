@@ -19,7 +19,7 @@ from pg_tide_relay import settle
 from pg_tide_relay.cursor import Ownership, Position
 from pg_tide_relay.poll import Page, WindowsOpened, WindowWanted, open_windows, read_page
 from pg_tide_relay.postgres import Answer, Connection, Worker, read_raw
-from pg_tide_relay.settle import Acquired, Claim, NotAcquired
+from pg_tide_relay.settle import Acquired, Claim, NotAcquired, NotOwnerError
 from pg_tide_relay.transform import Row
 
 T = TypeVar("T")
@@ -197,7 +197,9 @@ class Relay:
     def renew(self) -> None:
         """Prolong the lease. Raises NotOwnerError."""
         assert self.owned is not None
-        self.on(self.writer, partial(settle.renew, owned=self.owned, lease_ms=self.claim.lease_ms))
+        job = partial(settle.renew, owned=[self.owned], lease_ms=self.claim.lease_ms)
+        if not self.on(self.writer, job)[self.claim.group_id]:
+            raise NotOwnerError
 
     def release(self) -> None:
         """Sign off."""

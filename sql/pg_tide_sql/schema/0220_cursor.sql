@@ -2,7 +2,8 @@
 -- Called by relays only. Every write compares owner token, epoch, generation and timeline in its WHERE:
 -- no row touched means that the relay must forget what it remembers and read the cursor again.
 -- Ownership commits synchronously, a settle need not: a crash repeats what it covered.
--- Locks: the group's row in tide.cursor, for the length of one statement.
+-- Locks: the group's row in tide.cursor, for the length of one statement. Never waits for it: one connection of a relay
+-- writes for all its pipelines, and an administrator's open transaction on one cursor must not stop the others.
 
 create function tide._timeline() returns integer
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -18,6 +19,15 @@ begin
 end $$;
 comment on function tide.version() is 'Release and schema version installed in this database';
 
+-- Not "skip locked" in the UPDATEs themselves: they could not tell a row that is held from one that is not ours.
+create function tide._cursor_lock(group_id integer, shard integer) returns boolean
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  perform from tide.cursor c where c.group_id = _cursor_lock.group_id and c.shard = _cursor_lock.shard for no key update skip locked;
+  return found or not exists (select from tide.cursor c where c.group_id = _cursor_lock.group_id and c.shard = _cursor_lock.shard);
+end $$;
+comment on function tide._cursor_lock(integer, integer) is 'Locks a cursor''s row; false: another transaction holds it, true also when there is none';
+
 -- Takes a cursor that nobody owns, that this process owns already, or whose owner's lease ran out and whose last
 -- requests must have ended (lease + takeover_ms). Returns no row while another relay owns it.
 create function tide._cursor_acquire(group_id integer, shard integer, owner_token uuid, owner text, lease_ms integer, takeover_ms integer)
@@ -27,44 +37,69 @@ declare
 begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   return query
+  with free as (
+    select i.group_id, i.shard from tide.cursor i
+     where i.group_id = _cursor_acquire.group_id and i.shard = _cursor_acquire.shard
+       and tide._cursor_doubt(i, i.xmin) is null
+       and (i.owner_token is null or i.owner_token = _cursor_acquire.owner_token
+            or i.lease_until + i.takeover_ms * interval '1 ms' < v_now)
+       for no key update skip locked)
   update tide.cursor c
      set taken_over_at = case when c.owner_token <> _cursor_acquire.owner_token then v_now else c.taken_over_at end,
          taken_over_from = case when c.owner_token <> _cursor_acquire.owner_token then c.owner else c.taken_over_from end,
          owner_token = _cursor_acquire.owner_token, owner = _cursor_acquire.owner, epoch = c.epoch + 1,
          lease_until = v_now + _cursor_acquire.lease_ms * interval '1 ms', takeover_ms = _cursor_acquire.takeover_ms,
          timeline = tide._timeline(), stamp = pg_current_xact_id()::xid
-   where c.group_id = _cursor_acquire.group_id and c.shard = _cursor_acquire.shard
-     and tide._cursor_doubt(c, c.xmin) is null
-     and (c.owner_token is null or c.owner_token = _cursor_acquire.owner_token
-          or c.lease_until + c.takeover_ms * interval '1 ms' < v_now)
+    from free
+   where c.group_id = free.group_id and c.shard = free.shard
   returning c.*;
 end $$;
 comment on function tide._cursor_acquire(integer, integer, uuid, text, integer, integer) is
   'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, or it cannot be trusted (tide._cursor_doubt)';
 
-create function tide._cursor_renew(group_id integer, shard integer, owner_token uuid, epoch bigint, lease_ms integer)
-returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+-- One statement for all cursors of a process: its idleness costs per database, not per pipeline.
+create function tide._cursor_renew(group_ids integer[], shard integer, owner_token uuid, epochs bigint[], lease_ms integer)
+returns table (group_id integer, renewed boolean)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
-  update tide.cursor c
-     set lease_until = clock_timestamp() + _cursor_renew.lease_ms * interval '1 ms', stamp = pg_current_xact_id()::xid
-   where c.group_id = _cursor_renew.group_id and c.shard = _cursor_renew.shard
-     and c.owner_token = _cursor_renew.owner_token and c.epoch = _cursor_renew.epoch;
-  return found;
+  return query
+  with asked as (
+    select a.group_id, a.epoch from unnest(_cursor_renew.group_ids, _cursor_renew.epochs) as a (group_id, epoch)
+  ), free as (
+    select i.group_id, i.shard from tide.cursor i join asked a on a.group_id = i.group_id and a.epoch = i.epoch
+     where i.shard = _cursor_renew.shard and i.owner_token = _cursor_renew.owner_token
+       for no key update of i skip locked
+  ), prolonged as (
+    update tide.cursor c
+       set lease_until = clock_timestamp() + _cursor_renew.lease_ms * interval '1 ms', stamp = pg_current_xact_id()::xid
+      from free where c.group_id = free.group_id and c.shard = free.shard
+    returning c.group_id
+  )
+  select a.group_id, case when p.group_id is not null then true when i.group_id is null then false end
+    from asked a
+    left join prolonged p on p.group_id = a.group_id
+    left join tide.cursor i on i.group_id = a.group_id and i.epoch = a.epoch
+     and i.shard = _cursor_renew.shard and i.owner_token = _cursor_renew.owner_token;
 end $$;
-comment on function tide._cursor_renew(integer, integer, uuid, bigint, integer) is 'Prolongs the owner''s lease; false: it is no longer the owner';
+comment on function tide._cursor_renew(integer[], integer, uuid, bigint[], integer) is
+  'Prolongs an owner''s leases; renewed is false: it is no longer the owner, null: another transaction holds the row, ask again';
 
 create function tide._cursor_release(group_id integer, shard integer, owner_token uuid, epoch bigint)
 returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  if not tide._cursor_lock(_cursor_release.group_id, _cursor_release.shard) then
+    return null;
+  end if;
   update tide.cursor c
      set owner_token = null, lease_until = null, stamp = pg_current_xact_id()::xid
    where c.group_id = _cursor_release.group_id and c.shard = _cursor_release.shard
      and c.owner_token = _cursor_release.owner_token and c.epoch = _cursor_release.epoch;
   return found;
 end $$;
-comment on function tide._cursor_release(integer, integer, uuid, bigint) is 'The owner signs off: everything it sent is answered, a successor need not wait';
+comment on function tide._cursor_release(integer, integer, uuid, bigint) is
+  'The owner signs off: everything it sent is answered, a successor need not wait; null: another transaction holds the row, ask again';
 
 -- Moves the position. The snapshots are written only when the window changed: an UPDATE that leaves them alone
 -- copies a pointer at most, and stays HOT.
@@ -74,6 +109,9 @@ create function tide._cursor_settle(
 returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'off', true);
+  if not tide._cursor_lock(_cursor_settle.group_id, _cursor_settle.shard) then
+    return null;
+  end if;
   update tide.cursor c
      set last_id = _cursor_settle.last_id, replay_from = _cursor_settle.replay_from, replay_last = _cursor_settle.replay_last,
          settled_at = clock_timestamp(), stamp = pg_current_xact_id()::xid
@@ -83,7 +121,7 @@ begin
   return found;
 end $$;
 comment on function tide._cursor_settle(integer, integer, uuid, bigint, bigint, integer, bigint, bigint, bigint) is
-  'Moves the cursor within its window or replay pass; false: this relay must read the cursor again';
+  'Moves the cursor within its window or replay pass; false: this relay must read the cursor again, null: another transaction holds the row, ask again';
 
 create function tide._cursor_settle_window(
   group_id integer, shard integer, owner_token uuid, epoch bigint, generation bigint, timeline integer,
@@ -91,6 +129,9 @@ create function tide._cursor_settle_window(
 returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'off', true);
+  if not tide._cursor_lock(_cursor_settle_window.group_id, _cursor_settle_window.shard) then
+    return null;
+  end if;
   update tide.cursor c
      set prev = _cursor_settle_window.prev, cur = _cursor_settle_window.cur, first_id = _cursor_settle_window.first_id,
          last_id = _cursor_settle_window.last_id, window_token = _cursor_settle_window.window_token,
@@ -101,7 +142,7 @@ begin
   return found;
 end $$;
 comment on function tide._cursor_settle_window(integer, integer, uuid, bigint, bigint, integer, pg_snapshot, pg_snapshot, bigint, bigint, uuid) is
-  'Moves the cursor into another window, or to the end of one; false: this relay must read the cursor again';
+  'Moves the cursor into another window, or to the end of one; false: this relay must read the cursor again, null: another transaction holds the row, ask again';
 
 -- A commit that waits for the log: makes everything written so far durable. Used when a window's snapshot was taken
 -- at a log position that is not flushed yet, before its first message is sent.

@@ -23,9 +23,10 @@ comment on function tide._group(text, text) is 'The consumer group of that name;
 
 -- Is the position to be believed? Null when it is, else why not. Asked by relays and by every function here.
 -- Definer: whoever may see the answer need not see messages. The pins: never a scan of all messages, whatever the
--- statistics say.
+-- statistics say; and no long wait for whoever locks the messages, because a relay asks for all its cursors in turn.
 create function tide._cursor_doubt(position_read tide.cursor, written_by xid) returns text
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_bitmapscan = off as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_bitmapscan = off
+set lock_timeout = '200ms' as $$
 declare
   v_outbox_id integer;
   v_foreign boolean;

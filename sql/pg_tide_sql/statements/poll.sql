@@ -19,10 +19,12 @@ select pg_current_snapshot()::text, pg_is_in_recovery(),
 
 -- name: pins
 -- The planner must not choose: settings for this transaction, so that a transaction pooler keeps them. And it must
--- not run on a standby, where a pooler or a list of hosts may have led this transaction.
+-- not run on a standby, where a pooler or a list of hosts may have led this transaction. Nor wait long for a lock: whoever
+-- holds one outbox's table exclusively (an open transaction with tide.outbox_drop, say) must not stop the others.
 select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
        set_config('enable_sort', 'off', true), set_config('jit', 'off', true),
        set_config('max_parallel_workers_per_gather', '0', true), set_config('plan_cache_mode', 'force_generic_plan', true),
+       set_config('lock_timeout', '200ms', true),
        pg_is_in_recovery()
 
 -- name: window_first_id

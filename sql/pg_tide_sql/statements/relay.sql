@@ -32,7 +32,8 @@ select tide._cursor_doubt(c, c.xmin), c.owner, c.lease_until
   from tide.cursor c where c.group_id = %(group_id)s and c.shard = 0
 
 -- name: cursor_renew
-select tide._cursor_renew(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(lease_ms)s::int)
+select r.group_id, r.renewed
+  from tide._cursor_renew(%(group_ids)s::int[], 0, %(token)s::uuid, %(epochs)s::bigint[], %(lease_ms)s::int) r
 
 -- name: cursor_release
 select tide._cursor_release(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint)
