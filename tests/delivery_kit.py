@@ -11,7 +11,7 @@ from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.delivery import Delivery, ProducerFactory
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.produce import RecordProducer
-from pg_tide_relay.transform import Row
+from pg_tide_relay.transform import POSTGRES_EPOCH_US, Row
 from pg_tide_relay.window import Batch
 
 # Of today: a topic's retention deletes records whose timestamp is a week old.
@@ -28,7 +28,16 @@ def a_row(
     headers: bytes | None = None,
 ) -> Row:
     """A message as the relay reads it."""
-    return (message_id, op, key, dedup_key, payload, None, headers, CREATED_US + message_id)
+    return (
+        message_id,
+        op,
+        key,
+        dedup_key,
+        payload,
+        None,
+        headers,
+        CREATED_US + message_id - POSTGRES_EPOCH_US,
+    )
 
 
 def a_config(**keys: Any) -> PipelineConfig:

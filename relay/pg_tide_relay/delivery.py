@@ -104,12 +104,14 @@ class Delivery:
     @property
     def can_accept(self) -> bool:
         """Whether ``submit`` may be called."""
-        return (
-            not self._status.is_last
-            and not self._forgetting
-            and len(self._window) < self._limits.batches
-            and self._window.size_bytes < self._limits.bytes
-        )
+        return self.room > 0
+
+    @property
+    def room(self) -> int:
+        """How many more batches may be asked for and submitted."""
+        if self._status.is_last or self._forgetting or self._window.size_bytes >= self._limits.bytes:
+            return 0
+        return self._limits.batches - len(self._window)
 
     @property
     def idle(self) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.route import compile_key, compile_topic
-from pg_tide_relay.transform import Row, decode_headers, timestamp_ms
+from pg_tide_relay.transform import POSTGRES_EPOCH_US, Row, decode_headers
 from pg_tide_wire_formats.headers import compile_headers
 from pg_tide_wire_formats.native import native_value
 
@@ -40,7 +40,8 @@ def compile_shape(config: PipelineConfig, outbox: str) -> Shape:
     constant, topic_of = (topic, None) if isinstance(topic, str) else ("", topic)
 
     def shape(row: Row) -> Record:
-        message_id, op, _, dedup_key, payload, _, own, created_us = row
+        message_id, op, _, dedup_key, payload, _, own, created_at = row
+        created_us = created_at + POSTGRES_EPOCH_US
         own_headers = None if own is None else decode_headers(message_id, own)
         return make(
             (
@@ -48,7 +49,7 @@ def compile_shape(config: PipelineConfig, outbox: str) -> Shape:
                 key_of(row),
                 native_value(payload),
                 headers_of(message_id, op, dedup_key, created_us, own_headers),
-                timestamp_ms(created_us),
+                created_us // 1000,  # Kafka counts milliseconds
             )
         )
 

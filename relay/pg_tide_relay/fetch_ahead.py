@@ -1,20 +1,22 @@
 """Where fetching stands in one pipeline: ahead of what is delivered, and far ahead of what is settled.
 
-Pages are asked for while earlier ones are in flight. Everything here is memory, and memory dies with the
-connection it was read on: ``forget`` raises a number, and answers to questions asked before it are dropped.
+Pages are asked for while earlier ones are in flight, two at a time: the main thread holds the interpreter's lock
+while it hands a page over, so an answer waits for it and the next question would. Everything here is memory, and
+memory dies with the connection it was read on: ``forget`` drops the pass that is under way, and its answers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import uuid4
 
 import psycopg
 
 from pg_tide_relay.cursor import Position
-from pg_tide_relay.poll import Page, PollError, WindowsOpened, WindowWanted, read_page
-from pg_tide_relay.postgres import Worker
+from pg_tide_relay.poll import Page, PollError, WindowsOpened, WindowWanted, open_windows, read_page
+from pg_tide_relay.postgres import Connection, ConnectionChangedError, Worker
 
 
 class PageSink(Protocol):
@@ -30,8 +32,51 @@ class PageSink(Protocol):
         """The database is away, or can't be read from."""
 
 
+_PAGES_ASKED: Final = 2
+"""Questions on their way. One more gains nothing, measured; one fewer costs a seventh of the rate."""
+
+
+def look(
+    conn: Connection, *, reader: Worker, wanted: Mapping[int, WindowWanted], seen: str | None
+) -> WindowsOpened:
+    """``open_windows`` as a job of the reading worker: says on which of its connections."""
+    return replace(open_windows(conn, wanted, seen), connection=reader.connection)
+
+
+@dataclass(slots=True)
+class _Way:
+    """The way through one window or one replay pass; the reading worker moves it, one page after the other."""
+
+    at: Position  # behind the last page that was read
+    connection: int | None  # that its window was read on; None: the database remembers it
+    is_over: bool = False  # nothing is left, or a page could not be read
+    asked: int = 0  # pages on their way; the main thread's
+
+
+def _next_page(
+    conn: Connection, *, reader: Worker, way: _Way, outbox_id: int, size: int
+) -> tuple[Page, Position, Position] | None:
+    """A page with the positions before and behind it; None: the one before it was the last.
+
+    Where a page begins is known once the one before it was read: here, without asking the main thread.
+    """
+    if way.is_over:
+        return None
+    before, way.connection = way.at, way.connection or reader.connection
+    try:
+        if way.connection != reader.connection:
+            raise ConnectionChangedError("the connection to PostgreSQL was lost and made anew")
+        page = read_page(conn, outbox_id=outbox_id, position=before, size=size)
+    except Exception:
+        way.is_over = True
+        raise
+    way.is_over = page.is_last
+    way.at = before.exhausted() if page.is_last else before.at(page.rows[-1][0])
+    return page, before, way.at
+
+
 class FetchAhead:
-    """The next page of one pipeline."""
+    """The next pages of one pipeline."""
 
     def __init__(self, *, reader: Worker, outbox_id: int, batch_size: int, sink: PageSink) -> None:
         """Begin with nothing remembered; ``start`` says where to fetch."""
@@ -39,41 +84,44 @@ class FetchAhead:
         self._outbox_id = outbox_id
         self._batch_size = batch_size
         self._sink = sink
-        self._memory = 0
         self._position: Position | None = None
-        self._connection: int | None = None  # that the window was read on; None: the database remembers it
-        self._asked = False
+        self._way: _Way | None = None
+        self._looking: object = None  # the look for a window that is under way
         self.seen: str | None = None
         """The snapshot of the last look, which found nothing; None: look again in any case."""
 
     def start(self, position: Position) -> None:
         """Fetch from here."""
         self.forget()
+        self._go_on_at(position, None)
+
+    def _go_on_at(self, position: Position, connection: int | None) -> None:
         self._position = position
+        is_between = position.cur is None and not position.replaying
+        self._way = None if is_between else _Way(position, connection)
 
     def forget(self) -> None:
         """Drop what is remembered; answers that are still under way will be dropped, too."""
-        self._memory += 1
-        self._position = self._connection = None
-        self._asked = False
+        if self._way is not None:
+            self._way.is_over = True
+        self._position = self._way = self._looking = None
         self.seen = None
 
     def wants_window(self) -> WindowWanted | None:
         """What to ask for when the pipeline stands between two windows."""
-        at = self._position
-        if at is None or self._asked or at.replaying or at.cur is not None:
+        if self._position is None or self._way is not None or self._looking is not None:
             return None
-        return WindowWanted(outbox_id=self._outbox_id, prev=at.prev)
+        return WindowWanted(outbox_id=self._outbox_id, prev=self._position.prev)
 
     def asks_window(self, pipeline_id: int) -> Callable[[Future[WindowsOpened]], None]:
         """The question goes out; returns what takes the answer."""
-        self._asked = True
-        return partial(self._on_windows, self._memory, pipeline_id)
+        self._looking = look = object()
+        return partial(self._on_windows, look, pipeline_id)
 
-    def _on_windows(self, memory: int, pipeline_id: int, done: Future[WindowsOpened]) -> None:
-        if memory != self._memory or self._position is None:
+    def _on_windows(self, look: object, pipeline_id: int, done: Future[WindowsOpened]) -> None:
+        if look is not self._looking or self._position is None:
             return
-        self._asked = False
+        self._looking = None
         try:
             opened = done.result()
         except (psycopg.Error, PollError) as error:
@@ -87,32 +135,31 @@ class FetchAhead:
             self.seen = opened.snapshot
             return
         self.seen = None
-        self._connection = self._reader.connection
-        self._position = self._position.open(opened.snapshot, first_id, uuid4())
+        self._go_on_at(self._position.open(opened.snapshot, first_id, uuid4()), opened.connection)
 
-    def fetch(self) -> bool:
-        """Ask for the next page if there is one to ask for."""
-        at = self._position
-        if at is None or self._asked or (at.cur is None and not at.replaying):
-            return False
-        self._asked = True
-        self._reader.submit(
-            partial(read_page, outbox_id=self._outbox_id, position=at, size=self._batch_size),
-            partial(self._on_page, self._memory, at),
-            connection=self._connection,
-        )
-        return True
+    def fetch(self, room: int) -> None:
+        """Ask for the next pages: as many as are wanted at once, and no more than there is room for."""
+        way = self._way
+        while way is not None and not way.is_over and way.asked < min(room, _PAGES_ASKED):
+            way.asked += 1
+            job = partial(
+                _next_page, reader=self._reader, way=way, outbox_id=self._outbox_id, size=self._batch_size
+            )
+            self._reader.submit(job, partial(self._on_page, way))
 
-    def _on_page(self, memory: int, before: Position, done: Future[Page]) -> None:
-        if memory != self._memory:
+    def _on_page(self, way: _Way, done: Future[tuple[Page, Position, Position] | None]) -> None:
+        if way is not self._way:
             return
-        self._asked = False
+        way.asked -= 1
         try:
-            page = done.result()
+            answer = done.result()
         except (psycopg.Error, PollError) as error:
             self._sink.on_fetch_failed(error)
             return
-        after = before.exhausted() if page.is_last else before.at(page.rows[-1][0])
+        if answer is None:
+            return  # asked for before the page before it turned out to be the last
+        page, before, after = answer
         self._position = after
-        self._connection = self._connection or self._reader.connection
+        if page.is_last:
+            self._way = None
         self._sink.on_page(page, after, before)

@@ -147,10 +147,10 @@ class Pipeline:
         """Messages handed over and not answered yet."""
         return self._delivery.outstanding
 
-    def step(self, now: float) -> bool:
-        """Do what can be done now; True when there may be more to do at once."""
+    def step(self, now: float) -> None:
+        """Do what can be done now."""
         if self._phase is Phase.LEFT:
-            return False
+            return
         self._delivery.poll(0.0)
         self._take_settled()
         self.lease.step(now)
@@ -159,10 +159,11 @@ class Pipeline:
         self._report()
         if self._phase is Phase.LEAVING:
             self._sign_off_when_done(now)
-            return False
+            return
         if self._phase is Phase.AWAITING and self._delivery.can_accept and now >= self._run_at:
             self._run()
-        return self._phase is Phase.RUNNING and self._delivery.can_accept and self._fetch.fetch()
+        if self._phase is Phase.RUNNING:
+            self._fetch.fetch(self._delivery.room)
 
     def leave(self) -> None:
         """Stop fetching, await and settle what was handed over, sign off."""
@@ -273,8 +274,7 @@ class Pipeline:
 
     def on_page(self, page: Page, after: Position, before: Position) -> None:
         """Hand a page over, having asked for the next; an empty one still carries the end of its window."""
-        if self._delivery.can_accept:
-            self._fetch.fetch()
+        self._fetch.fetch(self._delivery.room - 1)
         self._delivery.submit(Batch(rows=page.rows, position=(before, after)))
 
     def on_window(self, opened: WindowsOpened) -> bool:

@@ -55,6 +55,7 @@ class WindowsOpened:
     snapshot: str
     timeline: int | None  # None: nothing has ended since the last look, nothing was asked
     first_ids: Mapping[int, int]  # by pipeline id
+    connection: int | None = None  # number of the reading connection; what was read there dies with it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,6 @@ The relay's main thread never waits for the database: it hands a job to a worker
 inbox. psycopg waits without the interpreter's lock, so the workers cost the main thread next to nothing.
 """
 
-import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,12 +13,11 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import LockNotAvailable
-from psycopg.pq import Format, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL
+from psycopg.types.numeric import Int8BinaryLoader
 from psycopg.types.string import ByteaBinaryLoader
 
 from pg_tide_sql.statements import statement
@@ -40,9 +38,6 @@ _NETWORK_DEFAULTS: Final = {
     "tcp_user_timeout": 30_000,  # milliseconds
 }
 
-_POSTGRES_EPOCH_US: Final = 946_684_800_000_000
-"""2000-01-01 in microseconds since 1970: the zero of PostgreSQL's binary timestamps."""
-
 
 class ConnectionChangedError(psycopg.OperationalError):
     """The job was meant for an earlier connection; what it knows was read there and no longer counts."""
@@ -53,21 +48,14 @@ def is_outage(error: BaseException | None) -> bool:
     return isinstance(error, psycopg.OperationalError) and not isinstance(error, LockNotAvailable)
 
 
-class TimestampUsLoader(Loader):
-    """Reads a timestamptz as microseconds since 1970; no datetime is made on the way of a message."""
-
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> int:
-        """Eight bytes, big-endian, microseconds since 2000."""
-        micros: int = struct.unpack("!q", data)[0]
-        return micros + _POSTGRES_EPOCH_US
-
-
 def read_raw(conn: Connection) -> None:
-    """Make a reading connection hand out texts as bytes and times as microseconds (binary cursors only)."""
+    """Make a reading connection hand out texts as bytes and times as integers (binary cursors only).
+
+    On the wire a timestamptz is eight bytes, microseconds since 2000, as a bigint would be. Both loaders are
+    those of psycopg's C part: one written in Python costs a quarter of a microsecond per message.
+    """
     conn.adapters.register_loader("text", ByteaBinaryLoader)
-    conn.adapters.register_loader("timestamptz", TimestampUsLoader)
+    conn.adapters.register_loader("timestamptz", Int8BinaryLoader)
 
 
 def _connect(dsn: str, name: str) -> Connection:

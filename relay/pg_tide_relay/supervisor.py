@@ -27,11 +27,12 @@ from pg_tide_relay import failpoints
 from pg_tide_relay.build import PipelineBuilder
 from pg_tide_relay.catalogue import Catalogue
 from pg_tide_relay.delivery_state import Log
+from pg_tide_relay.fetch_ahead import look
 from pg_tide_relay.housekeeping import Housekeeping
 from pg_tide_relay.lease import Lease, Renewals
 from pg_tide_relay.logs import Changes
 from pg_tide_relay.pipeline import Drivers, Pipeline
-from pg_tide_relay.poll import CursorDoubtError, PollError, WindowsOpened, open_windows
+from pg_tide_relay.poll import CursorDoubtError, PollError, WindowsOpened
 from pg_tide_relay.postgres import Answer, Worker, is_outage, read_raw
 from pg_tide_relay.readiness import NotReadyError, check_schema
 from pg_tide_relay.report import Reporter
@@ -128,8 +129,7 @@ class Supervisor:
             self._answer(self._wait_s())
             now = self._clock()
             for pipeline in tuple(self._catalogue.running.values()):
-                while pipeline.step(now):
-                    pass
+                pipeline.step(now)
             self._renewals.step(now, self._leases)
             if self._signals:
                 if self._has_drained(now):
@@ -179,7 +179,8 @@ class Supervisor:
         self._looking = True
         self._reader.submit(
             partial(
-                open_windows,
+                look,
+                reader=self._reader,
                 wanted={key: want for key, (_, want) in wanting.items()},
                 seen=seen.pop() if len(seen) == 1 else None,
             ),

@@ -4,13 +4,20 @@ A row's texts are bytes and stay bytes. Only what has a structure is decoded her
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import orjson
 
 from pg_tide_relay.errors import MessageError
 
 Row = tuple[int, bytes, bytes | None, bytes | None, bytes | None, bytes | None, bytes | None, int]
-"""(id, op, key, dedup_key, payload, old_payload, headers as the text of a JSON object, created_us)."""
+"""(id, op, key, dedup_key, payload, old_payload, headers as the text of a JSON object, created_at).
+
+created_at as PostgreSQL sends it: microseconds since 2000-01-01 UTC.
+"""
+
+POSTGRES_EPOCH_US: Final = 946_684_800_000_000
+"""That zero, in microseconds since 1970."""
 
 
 def decode_headers(message_id: int, text: bytes) -> Sequence[tuple[str, bytes]]:
@@ -30,8 +37,3 @@ def decode_headers(message_id: int, text: bytes) -> Sequence[tuple[str, bytes]]:
             raise MessageError(message_id, f"header {name!r} is not a string")
         headers.append((name, value.encode()))
     return headers
-
-
-def timestamp_ms(created_us: int) -> int:
-    """A record's timestamp; Kafka counts milliseconds."""
-    return created_us // 1000

@@ -1,6 +1,5 @@
 """A settle is the only thing that moves a cursor, and only the owner's settle does."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import uuid4
 
@@ -9,8 +8,7 @@ import pytest
 from database.reading import Relay, Scene
 from fix_postgres import NewPostgres, install_schema
 from pg_tide_dev.databases import Database
-from pg_tide_dev.processes import attempts
-from pg_tide_relay.settle import NotOwnerError
+from pg_tide_relay.settle import CursorLockedError, NotOwnerError
 
 
 def in_a_window(scene: Scene, size: int = 2) -> Relay:
@@ -23,15 +21,7 @@ def in_a_window(scene: Scene, size: int = 2) -> Relay:
     return relay
 
 
-def waits_for_a_lock(scene: Scene, pid: int) -> None:
-    """Return when that session waits for a lock."""
-    for _ in attempts(30, list):
-        waiting = "select count(*) from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
-        if scene.admin.run(waiting, [pid]) == [(1,)]:
-            return
-
-
-def test_a_settle_within_a_window_leaves_its_snapshots_alone(scene: Scene) -> None:
+def test_hazard_15_a_settle_within_a_window_leaves_its_snapshots_alone(scene: Scene) -> None:
     """They are written when the window changes: a settle is a small HOT update."""
     relay = in_a_window(scene)
     relay.settle()
@@ -103,26 +93,27 @@ def test_an_administrators_move_stops_the_owners_settles(scene: Scene, statement
 
 
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
-def test_hazard_17_a_settle_that_waited_for_a_rewind_says_no_whatever_the_default_isolation(
+def test_hazard_17_a_settle_that_meets_a_rewind_writes_nothing_whatever_the_default_isolation(
     database: Database, isolation: str
 ) -> None:
-    """It states READ COMMITTED: it waits for the row and looks at it again, where it would fail otherwise."""
+    """It does not wait for it: first the answer is "ask again", and once the rewind is committed it is no."""
     with database.connect(autocommit=True) as connection:
         connection.execute(
             f"alter database {database.name} set default_transaction_isolation = '{isolation}'"
         )
-    with Scene(database.dsn) as scene, ThreadPoolExecutor(1) as thread:
+    with Scene(database.dsn) as scene:
         relay = in_a_window(scene)
         relay.settle()
         relay.page()
-        pid = relay.on(relay.writer, lambda conn: conn.info.backend_pid)
         administrator = scene.begin()
         administrator.run("select tide.group_rewind('g', 'orders', to_id => 1)")
-        settled = thread.submit(relay.settle)
-        waits_for_a_lock(scene, pid)
+        before = scene.cursor()
+        with pytest.raises(CursorLockedError):
+            relay.settle()
+        assert scene.cursor() == before
         administrator.commit()
         with pytest.raises(NotOwnerError):
-            settled.result()
+            relay.settle()
         relay.acquire()
         assert relay.at.replaying
 

@@ -16,8 +16,8 @@ import pytest
 from fix_postgres import NewPostgres, install_schema
 from pg_tide_dev.databases import Database, create_database
 from pg_tide_relay.cursor import Position
-from pg_tide_relay.fetch_ahead import FetchAhead
-from pg_tide_relay.poll import Page, WindowsOpened, open_windows
+from pg_tide_relay.fetch_ahead import FetchAhead, look
+from pg_tide_relay.poll import Page, WindowsOpened
 from pg_tide_relay.postgres import Connection, ConnectionChangedError, Inbox, Worker, read_raw
 
 OUTBOX_ID = 1
@@ -83,7 +83,8 @@ class Fetching:
         """Look for messages; whether a window is open now."""
         wanted = self.fetch.wants_window()
         assert wanted is not None
-        job = partial(open_windows, wanted={PIPELINE_ID: wanted}, seen=self.fetch.seen)
+        reader = cast(Worker, self.reader)
+        job = partial(look, reader=reader, wanted={PIPELINE_ID: wanted}, seen=self.fetch.seen)
         self.reader.submit(job, self.fetch.asks_window(PIPELINE_ID))
         self.reader.answer()
         return self.fetch.wants_window() is None
@@ -92,8 +93,9 @@ class Fetching:
         """Look, and read whatever is found; the ids read by this call."""
         before = len(self.sink.ids)
         while self.fetch.wants_window() is None or self.look():
-            assert self.fetch.fetch()
-            self.reader.answer()
+            self.fetch.fetch(room=8)
+            while self.reader.answers:
+                self.reader.answer()
         return self.sink.ids[before:]
 
     def publish(self, count: int) -> list[int]:
@@ -156,7 +158,7 @@ def test_an_answer_to_a_question_asked_before_forgetting_is_dropped(fetching: Fe
     """A page read from what no longer counts hands nothing over, and disturbs no later question."""
     published = fetching.publish(3)
     assert fetching.look()
-    fetching.fetch.fetch()
+    fetching.fetch.fetch(room=1)
     fetching.fetch.start(Position(prev="1:1:"))
     fetching.reader.answer()
     assert fetching.sink.ids == []
@@ -178,7 +180,7 @@ class Waited:
         """Open a window, or fail to."""
         wanted = fetch.wants_window()
         assert wanted is not None
-        job = partial(open_windows, wanted={PIPELINE_ID: wanted}, seen=fetch.seen)
+        job = partial(look, reader=self.worker, wanted={PIPELINE_ID: wanted}, seen=fetch.seen)
         self.worker.submit(job, fetch.asks_window(PIPELINE_ID))
         self.answer()
 
@@ -207,7 +209,7 @@ def test_a_window_dies_with_its_connection_whoever_noticed_that_first(
     sink, other = Sink(), Sink()
     fetch = new_fetch(waited, sink)
     waited.look(fetch)
-    fetch.fetch()
+    fetch.fetch(room=1)
     waited.answer()
     assert len(sink.ids) == 10
     with database18.connect(autocommit=True) as connection:
@@ -217,7 +219,7 @@ def test_a_window_dies_with_its_connection_whoever_noticed_that_first(
     for _ in range(2):
         waited.look(new_fetch(waited, other))
     assert len(other.failures) == 1
-    fetch.fetch()
+    fetch.fetch(room=1)
     waited.answer()
     assert len(sink.ids) == 10
     assert [type(error) for error in sink.failures] == [ConnectionChangedError]
@@ -232,6 +234,6 @@ def test_a_window_that_the_database_remembers_is_read_on_any_connection(
     sink = Sink()
     fetch = new_fetch(waited, sink)
     fetch.start(Position(prev="1:1:").open(snapshot, first_id=1, token=uuid4()).at(5))
-    fetch.fetch()
+    fetch.fetch(room=1)
     waited.answer()
     assert (sink.ids, sink.failures) == (list(range(6, 16)), [])
