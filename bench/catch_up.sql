@@ -13,11 +13,11 @@ select count(tide.outbox_publish_batch('bench', s.payloads, s.keys)) from (
 -- name: settle_storage
 vacuum (analyze) tide.message
 
+-- name: write_through
+checkpoint
+
 -- name: set_pipeline
 select tide.relay_set_outbox('bench', 'bench', 'bench', %(config)s)
-
--- name: is_done
-select 1 from tide.lag where consumer_group = 'bench' and pending = 0
 
 -- name: drop_pipeline
 select tide.relay_drop('bench')
