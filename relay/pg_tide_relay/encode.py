@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.route import compile_key, compile_topic
-from pg_tide_relay.transform import POSTGRES_EPOCH_US, Row, decode_headers
+from pg_tide_relay.transform import POSTGRES_EPOCH_US, Row, compile_transform, decode_headers
 from pg_tide_wire_formats.headers import compile_headers
 from pg_tide_wire_formats.native import native_value
 
@@ -31,6 +31,7 @@ Shape = Callable[[Row], Record | None]
 
 def compile_shape(config: PipelineConfig, outbox: str) -> Shape:
     """Prepare the way of this pipeline's messages; raises ConfigurationError."""
+    transform = compile_transform(config.transform)
     topic = compile_topic(config.topic, outbox)
     key_of = compile_key(config.message_key, outbox)
     headers_of = compile_headers(outbox, config.headers)
@@ -53,4 +54,11 @@ def compile_shape(config: PipelineConfig, outbox: str) -> Shape:
             )
         )
 
-    return shape
+    if transform is None:
+        return shape
+
+    def shape_transformed(row: Row) -> Record | None:
+        transformed = transform(row)
+        return None if transformed is None else shape(transformed)
+
+    return shape_transformed

@@ -313,6 +313,17 @@ def test_warnings_are_told_and_are_no_failure(tmp_path: Path) -> None:
     assert re.search("warning: acks: ", result.stdout)
 
 
+def test_an_expression_that_does_not_compile_is_an_error(tmp_path: Path) -> None:
+    """SQL can't tell; one with a reference is known in the relay's environment only."""
+    transform = {"filter": "total >", "payload": "{a: nosuch(b)}"}
+    result = pg_tide("validate", configuration(tmp_path, GOOD | {"transform": transform}))
+    assert result.exit_code == 78
+    assert "error: transform.filter: 'total >' is no JMESPath expression" in result.stdout
+    assert "error: transform.payload: '{a: nosuch(b)}' calls nosuch()" in result.stdout
+    referring = GOOD | {"transform": {"filter": "${env:TIDE_FILTER} >"}}
+    assert pg_tide("validate", configuration(tmp_path, referring)).exit_code == 0
+
+
 def test_findings_as_json(tmp_path: Path) -> None:
     path = configuration(tmp_path, GOOD | {"acks": "2"})
     result = pg_tide("validate", path, "-o", "json")

@@ -12,6 +12,7 @@ from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags, Output
 from pg_tide_relay.commands.output import print_json
 from pg_tide_relay.config.load import validate_stored
 from pg_tide_relay.connect import open_connection
+from pg_tide_relay.transform import expression_problems
 from pg_tide_sql.statements import statement
 
 File = Annotated[
@@ -27,9 +28,10 @@ File = Annotated[
 def validate(database: DatabaseFlags, log: LogFlags, file: File = None, output: Output = "table") -> None:
     """Check configurations of pipelines: a file without any database, or all that are stored in one.
 
-    The rules are those of tide.relay_set_outbox; everything that is wrong is told at once, each with its
-    path. References such as ${env:KAFKA_PASSWORD} are checked for their form only: their values are the
-    relay's. Exit code 78 when something is wrong; warnings alone are no error.
+    The rules are those of tide.relay_set_outbox, and expressions are compiled, which only the relay can;
+    everything that is wrong is told at once, each with its path. References such as ${env:KAFKA_PASSWORD}
+    are checked for their form only: their values are the relay's. Exit code 78 when something is wrong;
+    warnings alone are no error.
     """
     del log
     configurations = _stored(database.postgres_url) if file is None else [(str(file), _from_file(file))]
@@ -42,7 +44,7 @@ def validate(database: DatabaseFlags, log: LogFlags, file: File = None, output: 
             "hint": problem.hint,
         }
         for name, configuration in configurations
-        for problem in validate_stored(configuration)
+        for problem in (*validate_stored(configuration), *expression_problems(configuration))
     ]
     errors = sum(finding["severity"] == "error" for finding in findings)
     if output == "json":

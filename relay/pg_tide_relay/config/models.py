@@ -51,6 +51,33 @@ HeaderName = Annotated[
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 
+class TransformConfig(ConfigModel):
+    """Which messages are sent, and in which shape."""
+
+    filter: Annotated[
+        NonEmpty | None, About(reason="every message is sent", reaches="which messages are sent")
+    ] = Field(
+        None,
+        description="JMESPath expression over the payload; a message for which it is false (null, `false`, empty"
+        " string, array or object; not 0) is not sent, and counts as done.",
+    )
+    payload: Annotated[
+        NonEmpty | None, About(reason="the payload as it was published", reaches="the record's value")
+    ] = Field(
+        None,
+        description="JMESPath expression whose value is sent instead of the payload; the old payload gets the same"
+        " shape.",
+    )
+    on_null: Annotated[
+        Literal["pass", "drop"],
+        About(reason="a delete says something even without a payload", reaches="which messages are sent"),
+    ] = Field(
+        "pass",
+        description="What the filter makes of a message with neither payload nor old payload: `pass` sends it,"
+        " `drop` does not.",
+    )
+
+
 class TopicsConfig(ConfigModel):
     """How the relay treats topics that do not exist."""
 
@@ -169,12 +196,14 @@ class PipelineConfig(ConfigModel):
         NotYet(("debezium", "avro", "cloudevents")),
         About(reason="the payload as PostgreSQL renders it", reaches="the record's value"),
     ] = Field("native", description="How a message becomes the record's bytes.")
+    transform: Annotated[TransformConfig, About(reason="see its keys")] = Field(
+        TransformConfig(), description="Which messages are sent, and in which shape."
+    )
     topics: Annotated[TopicsConfig, About(reason="see its keys")] = Field(
         TopicsConfig(), description="How topics that do not exist are treated."
     )
 
     NOT_YET: ClassVar[tuple[str, ...]] = (
-        "transform",
         "schema_registry",
         "serialization",
         "wire_config",

@@ -288,6 +288,58 @@ as $$
     "what": "an object"
    }
   },
+  "transform": {
+   "default": {
+    "filter": null,
+    "on_null": "pass",
+    "payload": null
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "filter": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a string that is not empty",
+       "length_min": 1,
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "on_null": {
+      "default": "pass",
+      "required": false,
+      "rule": {
+       "enum": [
+        "pass",
+        "drop"
+       ],
+       "expects": "one of \"pass\", \"drop\"",
+       "not_yet": [],
+       "type": "string",
+       "what": "a string"
+      }
+     },
+     "payload": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a string that is not empty",
+       "length_min": 1,
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     }
+    },
+    "not_yet": [],
+    "relations": [],
+    "type": "object",
+    "what": "an object"
+   }
+  },
   "wire_format": {
    "default": "native",
    "required": false,
@@ -307,7 +359,6 @@ as $$
   }
  },
  "not_yet": [
-  "transform",
   "schema_registry",
   "serialization",
   "wire_config",
@@ -603,8 +654,12 @@ as
     (17, 'message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key, which decides the partition: `{dedup_key}`, `{key}`, `{stream_table}`, `{op}`, `{outbox_id}`.', 'the message''s key, else its dedup key', 'the record''s key'),
     (18, 'headers', 'object', 'an object', null, false, 'null', 'Headers on every record; names with `pg_tide_` are reserved.', 'none beside those of the message', 'the record''s headers'),
     (19, 'wire_format', 'string', '"native"', null, false, '"native"', 'How a message becomes the record''s bytes.', 'the payload as PostgreSQL renders it', 'the record''s value'),
-    (20, 'topics', 'object', 'an object', null, false, '{"policy": "broker"}', 'How topics that do not exist are treated.', 'see its keys', null),
-    (21, 'topics.policy', 'string', 'one of "broker", "require"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics')
+    (20, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
+    (21, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
+    (22, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
+    (23, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
+    (24, 'topics', 'object', 'an object', null, false, '{"policy": "broker"}', 'How topics that do not exist are treated.', 'see its keys', null),
+    (25, 'topics.policy', 'string', 'one of "broker", "require"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

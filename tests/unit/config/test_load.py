@@ -42,6 +42,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         "message_key": None,
         "headers": None,
         "wire_format": "native",
+        "transform": {"filter": None, "payload": None, "on_null": "pass"},
         "topics": {"policy": "broker"},
     }
 
