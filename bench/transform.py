@@ -20,7 +20,7 @@ from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.documents import parse
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.expression import Expression
-from pg_tide_relay.transform import Row
+from pg_tide_relay.message import Row
 
 FILTER: Final = "total > `10` && status == 'paid' && customer.country != 'XX'"
 PROJECTION: Final = (

@@ -10,8 +10,8 @@ from confluent_kafka import Message
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.delivery import Delivery, ProducerFactory
 from pg_tide_relay.encode import compile_shape
+from pg_tide_relay.message import POSTGRES_EPOCH_US, Row
 from pg_tide_relay.produce import RecordProducer
-from pg_tide_relay.transform import POSTGRES_EPOCH_US, Row
 from pg_tide_relay.window import Batch
 
 # Of today: a topic's retention deletes records whose timestamp is a week old.
@@ -25,6 +25,7 @@ def a_row(
     key: bytes | None = None,
     dedup_key: bytes | None = None,
     payload: bytes | None = b"{}",
+    old_payload: bytes | None = None,
     headers: bytes | None = None,
 ) -> Row:
     """A message as the relay reads it."""
@@ -34,7 +35,7 @@ def a_row(
         key,
         dedup_key,
         payload,
-        None,
+        old_payload,
         headers,
         CREATED_US + message_id - POSTGRES_EPOCH_US,
     )

@@ -21,7 +21,10 @@ lease             the right to drive it, until a time of this process's own cloc
 cursor            the position of a consumer group, as plain values
 poll              opening windows and reading pages
 fetch_ahead       the next page, while earlier ones are in flight
-transform         from columns to values
+documents         JSON documents whose numbers keep every digit
+expression        JMESPath compiled to closures
+message           a row, and the documents in it, parsed when asked for
+transform         which messages are sent, and in which shape: filter and projection
 encode            from a row to its record: transform, route and the wire format in one closure
 route             the record's topic and key
 delivery          the batches of one pipeline, until each message has an outcome

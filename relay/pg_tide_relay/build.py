@@ -55,7 +55,8 @@ class PipelineBuilder:
                 spec.name,
                 shape,
                 log=log,
-                topic=topic if isinstance(topic, str) else None,
+                # Asked for ahead, unless rules may send everything elsewhere.
+                topic=topic if isinstance(topic, str) and not config.routing.rules else None,
                 clock=self._drivers.clock,
             ),
             batch_size=config.batch_size,

@@ -71,7 +71,7 @@ class Delivery:
         self._limits = limits or DeliveryLimits()
         self._factory = producer_factory
         self._clock = clock
-        self._topic_is_template = bool(placeholders(config.topic) - {"stream_table"})
+        self._topic_is_template = bool(placeholders(config.topic) - {"stream_table"} or config.routing.rules)
         self._status = Status(log)
         self._window = Window()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"delivery-{pipeline}")

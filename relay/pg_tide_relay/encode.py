@@ -4,14 +4,16 @@ This runs once per message on the relay's only busy thread, so whatever does not
 message is prepared when the pipeline starts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pg_tide_relay.config.models import PipelineConfig
-from pg_tide_relay.route import compile_key, compile_topic
-from pg_tide_relay.transform import POSTGRES_EPOCH_US, Row, compile_transform, decode_headers
-from pg_tide_wire_formats.headers import compile_headers
+from pg_tide_relay.expression import Expression, is_false
+from pg_tide_relay.message import POSTGRES_EPOCH_US, Message, Row, decode_headers
+from pg_tide_relay.route import KeyOf, TopicOf, compile_key, compile_topic, has_members
+from pg_tide_relay.transform import compile_expression, compile_transform
+from pg_tide_wire_formats.headers import Headers, compile_headers
 from pg_tide_wire_formats.native import native_value
 
 
@@ -28,23 +30,31 @@ class Record(NamedTuple):
 Shape = Callable[[Row], Record | None]
 """From a row to its record. None: the message is filtered. Raises MessageError when it can't be shaped."""
 
+# Half the price of Record(...), which goes through a function written in Python.
+_make: Callable[[tuple[object, ...]], Record] = partial(tuple.__new__, Record)
+
+
+class _Route(NamedTuple):
+    """Where a record goes, and what it carries for whoever reads it there."""
+
+    topic: str | TopicOf
+    key_of: KeyOf
+    headers_of: Headers
+
 
 def compile_shape(config: PipelineConfig, outbox: str) -> Shape:
     """Prepare the way of this pipeline's messages; raises ConfigurationError."""
-    transform = compile_transform(config.transform)
-    topic = compile_topic(config.topic, outbox)
-    key_of = compile_key(config.message_key, outbox)
-    headers_of = compile_headers(outbox, config.headers)
-    # Half the price of Record(...), which goes through a function written in Python.
-    make: Callable[[tuple[object, ...]], Record] = partial(tuple.__new__, Record)
+    route = _compile_route(outbox, config.topic, config.message_key, config.headers, "")
+    if reads_documents(config):
+        return _shape_by_documents(config, outbox, route)
+    constant, topic_of = (route.topic, None) if isinstance(route.topic, str) else ("", route.topic)
+    _, key_of, headers_of = route
 
-    constant, topic_of = (topic, None) if isinstance(topic, str) else ("", topic)
-
-    def shape(row: Row) -> Record:
+    def shape(row: Row) -> Record | None:
         message_id, op, _, dedup_key, payload, _, own, created_at = row
         created_us = created_at + POSTGRES_EPOCH_US
         own_headers = None if own is None else decode_headers(message_id, own)
-        return make(
+        return _make(
             (
                 topic_of(row) if topic_of else constant,
                 key_of(row),
@@ -54,11 +64,68 @@ def compile_shape(config: PipelineConfig, outbox: str) -> Shape:
             )
         )
 
-    if transform is None:
-        return shape
+    return shape
 
-    def shape_transformed(row: Row) -> Record | None:
-        transformed = transform(row)
-        return None if transformed is None else shape(transformed)
 
-    return shape_transformed
+def reads_documents(config: PipelineConfig) -> bool:
+    """Whether something in this configuration looks into payloads or headers, so that they must be parsed."""
+    templates = [config.topic, config.message_key]
+    return (
+        config.transform.filter is not None
+        or config.transform.payload is not None
+        or bool(config.routing.rules)
+        or any(map(has_members, templates))
+    )
+
+
+def _compile_route(
+    outbox: str, topic: str, message_key: str | None, headers: Mapping[str, str] | None, place: str
+) -> _Route:
+    return _Route(
+        topic=compile_topic(topic, outbox, f"{place}topic"),
+        key_of=compile_key(message_key, outbox, f"{place}message_key"),
+        headers_of=compile_headers(outbox, headers),
+    )
+
+
+def _shape_by_documents(config: PipelineConfig, outbox: str, otherwise: _Route) -> Shape:
+    transform = compile_transform(config.transform)
+    rules = _compile_rules(config, outbox)
+
+    def shape(row: Row) -> Record | None:
+        message = Message(row)
+        shaped = row if transform is None else transform(message)
+        if shaped is None:
+            return None
+        topic, key_of, headers_of = otherwise
+        for place, when, route in rules:
+            if not is_false(message.value_of(when, message.subject, place)):
+                topic, key_of, headers_of = route
+                break
+        message_id, op, _, dedup_key, payload, _, own, created_at = shaped
+        created_us = created_at + POSTGRES_EPOCH_US
+        own_headers = None if own is None else decode_headers(message_id, own)
+        routed = cast(Row, message)
+        return _make(
+            (
+                topic if isinstance(topic, str) else topic(routed),
+                key_of(routed),
+                native_value(payload),
+                headers_of(message_id, op, dedup_key, created_us, own_headers),
+                created_us // 1000,
+            )
+        )
+
+    return shape
+
+
+def _compile_rules(config: PipelineConfig, outbox: str) -> list[tuple[str, Expression, _Route]]:
+    """Place, condition and route of each rule; key and headers are the pipeline's where the rule has none."""
+    compiled = []
+    for number, rule in enumerate(config.routing.rules):
+        place = f"routing.rules[{number}]."
+        when = compile_expression(f"{place}when", rule.when)
+        headers = {**(config.headers or {}), **(rule.headers or {})} or None
+        key = config.message_key if rule.message_key is None else rule.message_key
+        compiled.append((f"{place}when", when, _compile_route(outbox, rule.topic, key, headers, place)))
+    return compiled

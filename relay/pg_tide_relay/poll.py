@@ -20,8 +20,8 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from pg_tide_relay.cursor import FROM_THE_BEGINNING, NO_MAIN_PART, Position, snapshot_running, snapshot_xmax
 from pg_tide_relay.failpoints import hit
+from pg_tide_relay.message import Row
 from pg_tide_relay.postgres import Connection
-from pg_tide_relay.transform import Row
 from pg_tide_sql.statements import statement
 
 PAGE_BYTES: Final = 4 * 1024 * 1024

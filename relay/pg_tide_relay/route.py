@@ -5,10 +5,13 @@ A template without placeholders, or with the outbox's name alone, is a constant 
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
 
-from pg_tide_relay.config.templates import tokens
+from pg_tide_relay.config.templates import is_dotted, tokens
+from pg_tide_relay.documents import Number
 from pg_tide_relay.errors import ConfigurationError, MessageError
-from pg_tide_relay.transform import Row
+from pg_tide_relay.message import Message, Row
 
 # The place of each placeholder's value in a row; the outbox's name is known before any row is.
 _COLUMNS = {"outbox_id": 0, "op": 1, "key": 2, "dedup_key": 3}
@@ -20,11 +23,55 @@ _TOPIC = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}\Z")
 # Topics that were found legal are remembered; a template with {outbox_id} makes one for every message.
 _TOPICS_REMEMBERED_MAX = 10_000
 
-Template = list[bytes | int]
-"""Fixed text, and the columns of a row whose values stand between."""
+
+@dataclass(frozen=True)
+class Member:
+    """A member of a message's document: ``{payload.customer.id}``, ``{headers.tenant}``."""
+
+    document: str  # "payload" or "headers"
+    path: tuple[str, ...]
+
+    def text_of(self, config_key: str, message: Message) -> bytes:
+        """Its value as text; what is missing, null or no single value is an error of the message."""
+        if self.document == "headers":
+            value: Any = message.headers.get(self.path[0])
+        else:
+            value = message.subject
+            for name in self.path:
+                value = value.get(name) if isinstance(value, dict) else None
+        text = _text(value)
+        if text is None:
+            what = "does not have" if value is None else "has as an object or a list"
+            raise MessageError(message[0], f"{config_key} asks for {{{self}}}, which this message {what}")
+        return text.encode()
+
+    def __str__(self) -> str:
+        return ".".join((self.document, *self.path))
+
+
+Template = list[bytes | int | Member]
+"""Fixed text, and what stands between: columns of a row, members of its documents."""
 
 TopicOf = Callable[[Row], str]
 KeyOf = Callable[[Row], bytes | None]
+"""Both are given a Message where the template has members of documents."""
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Number):
+        return value.text
+    return str(value) if isinstance(value, int) else None
+
+
+def has_members(template: str | None) -> bool:
+    """Whether a template reads a document, which then has to be parsed."""
+    return template is not None and any(
+        token.kind == "placeholder" and is_dotted(token.text) for token in tokens(template)
+    )
 
 
 def compile_template(config_key: str, text: str, outbox: str) -> Template:
@@ -33,6 +80,8 @@ def compile_template(config_key: str, text: str, outbox: str) -> Template:
     for token in tokens(text):
         if token.kind == "placeholder" and token.text in _COLUMNS:
             parts.append(_COLUMNS[token.text])
+        elif token.kind == "placeholder" and is_dotted(token.text):
+            parts.append(_member(config_key, token.text))
         elif token.kind == "text" or token.text == _OUTBOX_NAME:
             fixed = (outbox if token.kind == "placeholder" else token.text).encode()
             last = parts[-1] if parts else None
@@ -43,6 +92,17 @@ def compile_template(config_key: str, text: str, outbox: str) -> Template:
         else:
             raise ConfigurationError(config_key, f"{token.text!r} at {token.position} is no placeholder")
     return parts
+
+
+def _member(config_key: str, name: str) -> Member:
+    document, rest = name.split(".", 1)
+    if document == "headers":
+        return Member(document, (rest,))
+    if document == "payload":
+        return Member(document, tuple(rest.split(".")))
+    raise ConfigurationError(
+        config_key, f"{{{name}}} is no placeholder: members are those of payload and headers"
+    )
 
 
 def constant_of(template: Template) -> bytes | None:
@@ -60,6 +120,9 @@ def render(config_key: str, template: Template, row: Row) -> bytes:
         if isinstance(part, bytes):
             rendered += part
             continue
+        if isinstance(part, Member):
+            rendered += part.text_of(config_key, cast(Message, row))
+            continue
         value = row[part]
         if isinstance(value, int):
             rendered += b"%d" % value
@@ -71,22 +134,22 @@ def render(config_key: str, template: Template, row: Row) -> bytes:
     return bytes(rendered)
 
 
-def compile_topic(template: str, outbox: str) -> str | TopicOf:
+def compile_topic(template: str, outbox: str, config_key: str = "topic") -> str | TopicOf:
     """The topic of every message, or what finds it.
 
     An illegal name is the pipeline's error when it is the same for all messages, else the message's.
     """
-    parts = compile_template("topic", template, outbox)
+    parts = compile_template(config_key, template, outbox)
     constant = constant_of(parts)
     if constant is not None:
         if not is_topic(constant.decode()):
-            raise ConfigurationError("topic", f"{constant.decode()!r} is not a legal name of a topic")
+            raise ConfigurationError(config_key, f"{constant.decode()!r} is not a legal name of a topic")
         return constant.decode()
 
     legal: dict[bytes, str] = {}
 
     def topic_of(row: Row) -> str:
-        rendered = render("topic", parts, row)
+        rendered = render(config_key, parts, row)
         topic = legal.get(rendered)
         if topic is None:
             topic = rendered.decode(errors="replace")
@@ -105,7 +168,7 @@ def is_topic(name: str) -> bool:
     return _TOPIC.match(name) is not None
 
 
-def compile_key(template: str | None, outbox: str) -> KeyOf:
+def compile_key(template: str | None, outbox: str, config_key: str = "message_key") -> KeyOf:
     """What finds a record's key: the template, else the message's key, else its dedup key, else null."""
     if template is None:
 
@@ -114,7 +177,7 @@ def compile_key(template: str | None, outbox: str) -> KeyOf:
 
         return own_key
 
-    parts = compile_template("message_key", template, outbox)
+    parts = compile_template(config_key, template, outbox)
     constant = constant_of(parts)
     if constant is not None:
 
@@ -127,8 +190,8 @@ def compile_key(template: str | None, outbox: str) -> KeyOf:
 
         def dedup_key(row: Row) -> bytes:
             # The commonest template: the value as it is, without building anything.
-            return row[3] or render("message_key", parts, row)
+            return row[3] or render(config_key, parts, row)
 
         return dedup_key
 
-    return lambda row: render("message_key", parts, row)
+    return lambda row: render(config_key, parts, row)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
-from pg_tide_relay.transform import Row
+from pg_tide_relay.message import Row
 
 
 class Outcome(IntEnum):

@@ -17,10 +17,10 @@ from psycopg.sql import SQL, Literal
 
 from pg_tide_relay import settle
 from pg_tide_relay.cursor import Ownership, Position
+from pg_tide_relay.message import Row
 from pg_tide_relay.poll import Page, WindowsOpened, WindowWanted, open_windows, read_page
 from pg_tide_relay.postgres import Answer, Connection, Worker, read_raw
 from pg_tide_relay.settle import Acquired, Claim, NotAcquired, NotOwnerError
-from pg_tide_relay.transform import Row
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from delivery_kit import Driver, a_config, a_row, ids
 from pg_tide_dev.kafka import KafkaServer
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
+from pg_tide_relay.message import Row
 from pg_tide_relay.produce import DebugLog, RecordProducer
-from pg_tide_relay.transform import Row
 
 SMALL = {"max.message.bytes": "2000"}
 BAD = b'"' + b"B" * 3000 + b'"'

@@ -5,7 +5,7 @@ from pathlib import Path
 from docs_kit import blocks, run_shell, run_sql, runnable
 from fix_kafka import MakeTopic, ReadTopic
 from fix_relay import StartRelay
-from relay_kit import Tide, records
+from relay_kit import Tide, header, records
 
 PAGE = "docs/transforms.md"
 
@@ -13,16 +13,23 @@ PAGE = "docs/transforms.md"
 def test_the_pages_example_sends_the_record_that_it_shows(
     tide: Tide, make_topic: MakeTopic, read_topic: ReadTopic, start_relay: StartRelay, tmp_path: Path
 ) -> None:
-    """Of three orders one passes the filter; the shell example finds the configuration valid."""
-    topic = make_topic()
-    places = {"localhost:9092": tide.bootstrap, '"large-orders"': f'"{topic}"'}
+    """Of three orders one passes the filter, and one is sent elsewhere; the shell example finds its file valid."""
+    shown_topics = ("large-orders", "orders", "orders-to-check", "drafts")
+    topics = {shown: make_topic() for shown in shown_topics}
+    places = {"localhost:9092": tide.bootstrap} | {
+        f'"{shown}"': f'"{real}"' for shown, real in topics.items()
+    }
     for block in runnable(PAGE, "sql"):
         run_sql(tide.connection, block, places)
     for block in runnable(PAGE, "sh"):
         run_shell(block, tide.dsn, tmp_path, places)
     start_relay(tide.dsn)
-    tide.until_settled("large-orders")
+    tide.until_settled("large-orders", "by-region")
     (shown,) = [block.text for block in blocks(PAGE) if block.language == "json"]
-    (record,) = records(read_topic(topic, 1))
+    (record,) = records(read_topic(topics["large-orders"], 1))
     assert record.value == shown.strip().encode()
     assert record.key == b"order-1"
+    assert [one.key for one in records(read_topic(topics["orders"], 2))] == [b"1", b"2"]
+    (checked,) = records(read_topic(topics["orders-to-check"], 1))
+    assert (checked.key, header("why", checked)) == (b"3", b"large")
+    assert read_topic(topics["drafts"]) == []

@@ -1,10 +1,10 @@
-"""Filter and projection, from SQL to the topic."""
+"""Filter, projection and routing, from SQL to the topic."""
 
 import json
 
-from fix_kafka import ReadTopic
+from fix_kafka import MakeTopic, ReadTopic
 from fix_relay import StartRelay
-from relay_kit import Tide, ids, records
+from relay_kit import Tide, header, ids, records
 
 SETTLED = "select prev::text, cur is null, last_id from tide.cursor"
 
@@ -69,7 +69,7 @@ def test_an_expression_that_fails_names_message_and_key_and_nothing_passes_it(
     """The pipeline stands until the expression is mended; then it goes on, losing nothing."""
     tide.outbox()
     tide.pipeline(topic, transform={"filter": "abs(n) > `0`"})
-    published = [tide.publish({"n": 1}), tide.publish({"n": "x"}), tide.publish({"n": 2})]
+    published = [tide.publish({"n": n}, key="one") for n in (1, "x", 2)]
     start_relay(tide.dsn)
     row = tide.until_state("error")
     assert (row.error_class, row.message_id) == ("message", published[1])
@@ -94,3 +94,27 @@ def test_an_expression_that_does_not_compile_is_in_the_pipelines_state(
     tide.publish({"b": 1})
     tide.until_settled()
     tide.until_state("running")
+
+
+def test_rules_send_messages_to_their_topics_and_keep_the_order_of_each(
+    tide: Tide, make_topic: MakeTopic, start_relay: StartRelay, read_topic: ReadTopic
+) -> None:
+    """A thousand messages over three topics; the last rule's topic is made of a member of the payload."""
+    topics = [make_topic() for _ in range(3)]
+    rules = [
+        {"when": "n < `100`", "topic": topics[1], "headers": {"why": "small"}},
+        {"when": "n >= `900`", "topic": "{payload.to}"},
+    ]
+    tide.outbox()
+    tide.pipeline(topics[0], routing={"rules": rules})
+    query = (
+        "select array_agg(tide.outbox_publish('orders', jsonb_build_object('n', n, 'to', %s::text), key => 'one')"
+        " order by n) from generate_series(0, 999) n"
+    )
+    published = tide.value(query, topics[2])
+    start_relay(tide.dsn)
+    tide.until_settled()
+    assert ids(read_topic(topics[0], 800)) == published[100:900]
+    assert ids(read_topic(topics[1], 100)) == published[:100]
+    assert ids(read_topic(topics[2], 100)) == published[900:]
+    assert {header("why", record) for record in records(read_topic(topics[1]))} == {b"small"}

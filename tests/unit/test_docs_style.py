@@ -32,6 +32,7 @@ def is_text(path: Path) -> bool:
     hidden = any(folder in IGNORED or (folder.startswith(".") and folder != ".ci") for folder in folders)
     return (
         not hidden
+        and file != ".git"  # of a work tree
         and path.is_file()
         and path.suffix.lower() in SUFFIXES
         and not file.startswith((".bootstrap", ".coverage"))

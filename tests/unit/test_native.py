@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pg_tide_relay.transform import decode_headers
+from pg_tide_relay.message import decode_headers
 from pg_tide_wire_formats.headers import RESERVED, compile_headers
 from pg_tide_wire_formats.native import native_value
 

@@ -4,8 +4,8 @@ import pytest
 
 from delivery_kit import a_row
 from pg_tide_relay.errors import ConfigurationError, MessageError
+from pg_tide_relay.message import Row
 from pg_tide_relay.route import compile_key, compile_topic, is_topic
-from pg_tide_relay.transform import Row
 
 
 def topic_for(template: str, outbox: str, row: Row) -> str:

@@ -50,6 +50,8 @@ def keys_of(model: type[ConfigModel], parent: str = "") -> Iterator[Key]:
         inner = _model_inside(field.annotation)
         if inner is not None:
             yield from keys_of(inner, f"{path}.")
+        elif get_origin(field.annotation) is list and (item := _model_inside(get_args(field.annotation)[0])):
+            yield from keys_of(item, f"{path}[].")
 
 
 def _key(path: str, field: FieldInfo, entry: dict[str, Any]) -> Key:

@@ -59,11 +59,13 @@ class Template(TextRule):
     literal_expects: str | None = None  # what that class is in words
     literal_length_max: int | None = None  # characters of fixed text
     refused: tuple[str, ...] = ()  # fixed texts that are not allowed as the whole
+    dotted: tuple[str, ...] = ()  # what {name.member} may begin with
 
     def as_data(self) -> JsonObject:
         return {
             "template": {
                 "placeholders": list(self.placeholders),
+                "dotted": list(self.dotted),
                 "literal": self.literal,
                 "literal_expects": self.literal_expects,
                 "literal_length_max": self.literal_length_max,

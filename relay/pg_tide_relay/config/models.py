@@ -31,6 +31,7 @@ TopicTemplate = Annotated[
     Template(
         expects="a topic template",
         placeholders=("stream_table", "op", "outbox_id"),
+        dotted=("payload", "headers"),
         literal="[A-Za-z0-9._-]",
         literal_expects='a topic name has letters, digits, ".", "_" and "-"',
         literal_length_max=249,
@@ -43,6 +44,7 @@ KeyTemplate = Annotated[
     Template(
         expects="a record key template",
         placeholders=("dedup_key", "stream_table", "op", "outbox_id", "key"),
+        dotted=("payload", "headers"),
     ),
 ]
 HeaderName = Annotated[
@@ -78,6 +80,58 @@ class TransformConfig(ConfigModel):
     )
 
 
+_TOPIC_WARNINGS = (
+    Relation(
+        at="topic",
+        when=(Condition(test="uses", keys=("topic",), values=("op",)),),
+        severity="warning",
+        message="{op} splits the history of one entity over several topics: its order is lost",
+    ),
+    Relation(
+        at="topic",
+        when=(Condition(test="uses", keys=("topic",), values=("outbox_id",)),),
+        severity="warning",
+        message="{outbox_id} makes a topic of its own for every message",
+    ),
+)
+
+
+class RoutingRule(ConfigModel):
+    """Where some of the messages go."""
+
+    when: Annotated[
+        NonEmpty, About(reason="only the user knows which messages", reaches="the record's topic")
+    ] = Field(
+        description="JMESPath expression over what the filter sees; the first rule for which it is true decides."
+    )
+    topic: Annotated[
+        TopicTemplate, About(reason="only the user knows the topic", reaches="the record's topic")
+    ] = Field(description="Template of the topic for these messages.")
+    message_key: Annotated[
+        KeyTemplate | None, About(reason="the pipeline's `message_key`", reaches="the record's key")
+    ] = Field(None, description="Template of the record's key for these messages.")
+    headers: Annotated[
+        dict[HeaderName, str] | None, About(reason="only the pipeline's", reaches="the record's headers")
+    ] = Field(
+        None, description="Headers for these messages, beside and before the pipeline's of the same name."
+    )
+
+    RELATIONS: ClassVar[tuple[Relation, ...]] = _TOPIC_WARNINGS
+
+
+class RoutingConfig(ConfigModel):
+    """Which message goes to which topic."""
+
+    rules: Annotated[
+        list[RoutingRule],
+        Field(max_length=100),
+        About(reason="all messages go to `topic`", reaches="the record's topic, key and headers"),
+    ] = Field(
+        [],
+        description="Rules in the order in which they are asked; a message that none of them takes goes to `topic`.",
+    )
+
+
 class TopicsConfig(ConfigModel):
     """How the relay treats topics that do not exist."""
 
@@ -108,7 +162,8 @@ class PipelineConfig(ConfigModel):
         TopicTemplate, About(reason="only the user knows the topic", reaches="the record's topic")
     ] = Field(
         description="Target topic; `{stream_table}` is the outbox's name, `{op}` is `insert`, `update` or"
-        " `delete`, `{outbox_id}` the message's id."
+        " `delete`, `{outbox_id}` the message's id, `{payload.a.b}` a member of the payload,"
+        " `{headers.name}` one of the message's headers."
     )
     sasl_mechanism: Annotated[
         Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None,
@@ -185,7 +240,7 @@ class PipelineConfig(ConfigModel):
     ] = Field(
         None,
         description="Template of the record's key, which decides the partition: `{dedup_key}`, `{key}`,"
-        " `{stream_table}`, `{op}`, `{outbox_id}`.",
+        " `{stream_table}`, `{op}`, `{outbox_id}`, `{payload.a.b}`, `{headers.name}`.",
     )
     headers: Annotated[
         dict[HeaderName, str] | None,
@@ -199,6 +254,9 @@ class PipelineConfig(ConfigModel):
     transform: Annotated[TransformConfig, About(reason="see its keys")] = Field(
         TransformConfig(), description="Which messages are sent, and in which shape."
     )
+    routing: Annotated[RoutingConfig, About(reason="see its keys")] = Field(
+        RoutingConfig(), description="Which message goes to which topic."
+    )
     topics: Annotated[TopicsConfig, About(reason="see its keys")] = Field(
         TopicsConfig(), description="How topics that do not exist are treated."
     )
@@ -209,7 +267,6 @@ class PipelineConfig(ConfigModel):
         "wire_config",
         "dlq",
         "rate_limit",
-        "routing",
         "delivery",
     )
     RELATIONS: ClassVar[tuple[Relation, ...]] = (
@@ -231,16 +288,5 @@ class PipelineConfig(ConfigModel):
             severity="warning",
             message='a message can be lost when a broker fails; acks "all" is safe',
         ),
-        Relation(
-            at="topic",
-            when=(Condition(test="uses", keys=("topic",), values=("op",)),),
-            severity="warning",
-            message="{op} splits the history of one entity over several topics: its order is lost",
-        ),
-        Relation(
-            at="topic",
-            when=(Condition(test="uses", keys=("topic",), values=("outbox_id",)),),
-            severity="warning",
-            message="{outbox_id} makes a topic of its own for every message",
-        ),
+        *_TOPIC_WARNINGS,
     )

@@ -1,7 +1,8 @@
 """Templates for topics and record keys: ``events.{stream_table}.{op}``.
 
-``{name}`` is a placeholder, ``{{`` and ``}}`` are a brace. Nothing else is special: no format
-specifications, no attribute access, so a template can't reach anything but the values it is given.
+``{name}`` is a placeholder, ``{payload.member.member}`` one that reads a document, ``{{`` and ``}}`` are a brace.
+Nothing else is special: no format specifications, no attribute access, so a template can't reach anything but the
+values it is given.
 """
 
 import re
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+_DOTTED = re.compile(r"[^.]+(?:\.[^.]+)+")
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|\{|\}|[^{}]+")
 
 
@@ -42,3 +44,8 @@ def _token(piece: str, position: int) -> Token:
 def placeholders(template: str) -> frozenset[str]:
     """The names a template uses."""
     return frozenset(token.text for token in tokens(template) if token.kind == "placeholder")
+
+
+def is_dotted(name: str) -> bool:
+    """Whether a placeholder's name has members, none of them empty."""
+    return _DOTTED.fullmatch(name) is not None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pg_tide_relay.config.nearest import nearest
-from pg_tide_relay.config.templates import Token, tokens
+from pg_tide_relay.config.templates import Token, is_dotted, tokens
 
 JsonObject = dict[str, Any]
 
@@ -76,16 +76,16 @@ def _token_fault(rule: JsonObject, token: Token) -> str | None:
         case "close":
             return f'the "}}" at character {token.position} was not opened; write "}}}}" for a brace'
         case "placeholder":
-            return _placeholder_fault(rule["placeholders"], token)
+            return _placeholder_fault(rule["placeholders"], rule["dotted"], token)
         case "text":
             return _literal_fault(rule, token)
 
 
-def _placeholder_fault(known: list[str], token: Token) -> str | None:
-    if token.text in known:
+def _placeholder_fault(known: list[str], dotted: list[str], token: Token) -> str | None:
+    if token.text in known or (token.text.split(".")[0] in dotted and is_dotted(token.text)):
         return None
     guess = nearest(token.text, known)
-    names = ", ".join(f"{{{name}}}" for name in known)
+    names = ", ".join([*(f"{{{name}}}" for name in known), *(f"{{{name}.member}}" for name in dotted)])
     cure = f"known are {names}" if guess is None else f"did you mean {{{guess}}}?"
     return f"unknown placeholder {{{token.text}}} at character {token.position}; {cure}"
 

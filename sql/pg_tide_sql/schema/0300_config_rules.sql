@@ -117,6 +117,10 @@ as $$
     "length_min": 1,
     "nullable": true,
     "template": {
+     "dotted": [
+      "payload",
+      "headers"
+     ],
      "literal": null,
      "literal_expects": null,
      "literal_length_max": null,
@@ -142,6 +146,156 @@ as $$
     "min": 1,
     "type": "integer",
     "what": "a whole number"
+   }
+  },
+  "routing": {
+   "default": {
+    "rules": []
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "rules": {
+      "default": [],
+      "required": false,
+      "rule": {
+       "expects": "a list of at most 100 items",
+       "items": {
+        "keys": {
+         "headers": {
+          "default": null,
+          "required": false,
+          "rule": {
+           "names": {
+            "expects": "a header name that is not empty",
+            "length_min": 1,
+            "reserved_prefix": "pg_tide_",
+            "type": "string",
+            "what": "a string"
+           },
+           "nullable": true,
+           "type": "map",
+           "values": {
+            "expects": "a string",
+            "type": "string",
+            "what": "a string"
+           },
+           "what": "an object or null"
+          }
+         },
+         "message_key": {
+          "default": null,
+          "required": false,
+          "rule": {
+           "expects": "a record key template",
+           "length_min": 1,
+           "nullable": true,
+           "template": {
+            "dotted": [
+             "payload",
+             "headers"
+            ],
+            "literal": null,
+            "literal_expects": null,
+            "literal_length_max": null,
+            "placeholders": [
+             "dedup_key",
+             "stream_table",
+             "op",
+             "outbox_id",
+             "key"
+            ],
+            "refused": []
+           },
+           "type": "string",
+           "what": "a string or null"
+          }
+         },
+         "topic": {
+          "required": true,
+          "rule": {
+           "expects": "a topic template",
+           "length_min": 1,
+           "template": {
+            "dotted": [
+             "payload",
+             "headers"
+            ],
+            "literal": "[A-Za-z0-9._-]",
+            "literal_expects": "a topic name has letters, digits, \".\", \"_\" and \"-\"",
+            "literal_length_max": 249,
+            "placeholders": [
+             "stream_table",
+             "op",
+             "outbox_id"
+            ],
+            "refused": [
+             ".",
+             ".."
+            ]
+           },
+           "type": "string",
+           "what": "a string"
+          }
+         },
+         "when": {
+          "required": true,
+          "rule": {
+           "expects": "a string that is not empty",
+           "length_min": 1,
+           "type": "string",
+           "what": "a string"
+          }
+         }
+        },
+        "not_yet": [],
+        "relations": [
+         {
+          "at": "topic",
+          "message": "{op} splits the history of one entity over several topics: its order is lost",
+          "severity": "warning",
+          "when": [
+           {
+            "keys": [
+             "topic"
+            ],
+            "test": "uses",
+            "values": [
+             "op"
+            ]
+           }
+          ]
+         },
+         {
+          "at": "topic",
+          "message": "{outbox_id} makes a topic of its own for every message",
+          "severity": "warning",
+          "when": [
+           {
+            "keys": [
+             "topic"
+            ],
+            "test": "uses",
+            "values": [
+             "outbox_id"
+            ]
+           }
+          ]
+         }
+        ],
+        "type": "object",
+        "what": "an object"
+       },
+       "length_max": 100,
+       "type": "list",
+       "what": "a list"
+      }
+     }
+    },
+    "not_yet": [],
+    "relations": [],
+    "type": "object",
+    "what": "an object"
    }
   },
   "sasl_mechanism": {
@@ -241,6 +395,10 @@ as $$
     "expects": "a topic template",
     "length_min": 1,
     "template": {
+     "dotted": [
+      "payload",
+      "headers"
+     ],
      "literal": "[A-Za-z0-9._-]",
      "literal_expects": "a topic name has letters, digits, \".\", \"_\" and \"-\"",
      "literal_length_max": 249,
@@ -364,7 +522,6 @@ as $$
   "wire_config",
   "dlq",
   "rate_limit",
-  "routing",
   "delivery"
  ],
  "relations": [
@@ -637,7 +794,7 @@ as
     from (values
     (1, 'sink_type', 'string', '"kafka"', null, true, null, 'The kind of sink; must be `"kafka"`.', 'says what the other keys mean', null),
     (2, 'brokers', 'string', 'a comma-separated list of host:port', null, true, null, 'Brokers to begin with, comma-separated `host:port`; an IPv6 address in brackets.', 'only the user knows the cluster', 'bootstrap.servers'),
-    (3, 'topic', 'string', 'a topic template', null, true, null, 'Target topic; `{stream_table}` is the outbox''s name, `{op}` is `insert`, `update` or `delete`, `{outbox_id}` the message''s id.', 'only the user knows the topic', 'the record''s topic'),
+    (3, 'topic', 'string', 'a topic template', null, true, null, 'Target topic; `{stream_table}` is the outbox''s name, `{op}` is `insert`, `update` or `delete`, `{outbox_id}` the message''s id, `{payload.a.b}` a member of the payload, `{headers.name}` one of the message''s headers.', 'only the user knows the topic', 'the record''s topic'),
     (4, 'sasl_mechanism', 'string', 'one of "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"', null, false, 'null', 'How the relay proves who it is; needs `sasl_username` and `sasl_password`.', 'no authentication', 'sasl.mechanism, security.protocol'),
     (5, 'sasl_username', 'string', 'a string that is not empty', null, false, 'null', 'SASL user name, or the API key of a managed service.', 'no authentication', 'sasl.username'),
     (6, 'sasl_password', 'string', 'a string that is not empty', null, false, 'null', 'SASL password, or the API secret; give it as `${env:KAFKA_PASSWORD}`, so that the database does not hold it.', 'no authentication', 'sasl.password'),
@@ -651,15 +808,21 @@ as
     (14, 'linger_ms', 'int', 'a whole number from 0 to 900000 (ms)', 'ms', false, '10', 'How long the producer waits for a batch to fill.', 'hardly felt, and fills batches', 'linger.ms'),
     (15, 'idempotent', 'bool', 'true or false', null, false, 'false', 'Whether the broker must drop the producer''s own repeats: `true` makes it an error where the cluster refuses; `false` uses it where the cluster permits.', 'works where the cluster gives no right to it', 'enable.idempotence'),
     (16, 'request_timeout_ms', 'int', 'a whole number from 1 to 900000 (ms)', 'ms', false, '30000', 'How long a broker may take to answer a produce request.', 'Kafka''s own default', 'request.timeout.ms, the detection of an absent cluster'),
-    (17, 'message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key, which decides the partition: `{dedup_key}`, `{key}`, `{stream_table}`, `{op}`, `{outbox_id}`.', 'the message''s key, else its dedup key', 'the record''s key'),
+    (17, 'message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key, which decides the partition: `{dedup_key}`, `{key}`, `{stream_table}`, `{op}`, `{outbox_id}`, `{payload.a.b}`, `{headers.name}`.', 'the message''s key, else its dedup key', 'the record''s key'),
     (18, 'headers', 'object', 'an object', null, false, 'null', 'Headers on every record; names with `pg_tide_` are reserved.', 'none beside those of the message', 'the record''s headers'),
     (19, 'wire_format', 'string', '"native"', null, false, '"native"', 'How a message becomes the record''s bytes.', 'the payload as PostgreSQL renders it', 'the record''s value'),
     (20, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
     (21, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
     (22, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
     (23, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
-    (24, 'topics', 'object', 'an object', null, false, '{"policy": "broker"}', 'How topics that do not exist are treated.', 'see its keys', null),
-    (25, 'topics.policy', 'string', 'one of "broker", "require"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics')
+    (24, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
+    (25, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
+    (26, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
+    (27, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
+    (28, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
+    (29, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
+    (30, 'topics', 'object', 'an object', null, false, '{"policy": "broker"}', 'How topics that do not exist are treated.', 'see its keys', null),
+    (31, 'topics.policy', 'string', 'one of "broker", "require"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

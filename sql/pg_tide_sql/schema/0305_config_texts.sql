@@ -176,6 +176,7 @@ as $$
 -- tide._config_template_faults. Locks: none.
 declare
   v_known text[] := tide._config_list(_config_token_fault.rule -> 'placeholders');
+  v_dotted text[] := tide._config_list(_config_token_fault.rule -> 'dotted');
   v_legal text := _config_token_fault.rule ->> 'literal';
   v_length integer;
   v_cure text;
@@ -184,11 +185,13 @@ begin
     return format('the "{" at character %s is not closed; write "{{" for a brace', place);
   elsif _config_token_fault.kind = 'close' then
     return format('the "}" at character %s was not opened; write "}}" for a brace', place);
-  elsif _config_token_fault.kind = 'placeholder' and content <> all (v_known) then
+  elsif _config_token_fault.kind = 'placeholder' and content <> all (v_known)
+        and not (split_part(content, '.', 1) = any (v_dotted) and content ~ '^[^.]+(\.[^.]+)+$') then
     v_cure := coalesce(
       'did you mean {' || tide._nearest(content, v_known) || '}?',
       'known are ' || (select string_agg('{' || k.name || '}', ', ' order by k.number)
-                         from unnest(v_known) with ordinality as k (name, number)));
+                         from unnest(v_known || array(select d.name || '.member' from unnest(v_dotted) with ordinality as d (name, number)
+                                                       order by d.number)) with ordinality as k (name, number)));
     return format('unknown placeholder {%s} at character %s; %s', content, place, v_cure);
   elsif _config_token_fault.kind = 'text' and v_legal is not null then
     v_length := length(substring(content from '^(?:' || v_legal || ')*'));

@@ -43,6 +43,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         "headers": None,
         "wire_format": "native",
         "transform": {"filter": None, "payload": None, "on_null": "pass"},
+        "routing": {"rules": []},
         "topics": {"policy": "broker"},
     }
 
