@@ -29,7 +29,7 @@ def test_the_pages_example_sends_the_record_that_it_shows(
     (record,) = records(read_topic(topics["large-orders"], 1))
     assert record.value == shown.strip().encode()
     assert record.key == b"order-1"
-    assert [one.key for one in records(read_topic(topics["orders"], 2))] == [b"1", b"2"]
+    assert {one.key for one in records(read_topic(topics["orders"], 2))} == {b"1", b"2"}
     (checked,) = records(read_topic(topics["orders-to-check"], 1))
     assert (checked.key, header("why", checked)) == (b"3", b"large")
     assert read_topic(topics["drafts"]) == []

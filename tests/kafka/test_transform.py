@@ -21,8 +21,8 @@ def test_a_filtered_message_is_done_and_never_sent(
     assert ids(read_topic(topic, 4)) == published[3:7]
     assert relay.terminate() == 0
     start_relay(tide.dsn)
-    last = tide.publish({"n": 5})
-    tide.publish({"n": 0})
+    last = tide.publish({"n": 5}, key="one")
+    tide.publish({"n": 0}, key="one")
     tide.until_settled()
     assert ids(read_topic(topic, 5)) == [*published[3:7], last]
 
