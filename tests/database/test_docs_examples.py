@@ -125,6 +125,24 @@ def test_the_consumers_tables_keep_the_newest_state_and_each_message_once(
         assert connection.execute("select status, message_id from order_state").fetchall() == [("sent", 18)]
 
 
+def test_the_contracts_example_refuses_what_the_page_shows(database: Database, tmp_path: Path) -> None:
+    page = "docs/contracts.md"
+    refused = the_block(page, '"id": 0')
+    (shown,) = [block.text for block in blocks(page) if block.text.startswith("ERROR:")]
+    run_page(page, database, tmp_path)
+    created = the_block(page, "outbox_create")
+    with database.connect(autocommit=True) as connection:
+        connection.execute(
+            "select tide.outbox_drop('invoices', force => true) from tide.outbox_disable('invoices')"
+        )
+        run_sql(connection, created, PLACES)
+        with pytest.raises(psycopg.DatabaseError) as caught:
+            run_sql(connection, refused, PLACES)
+    diag = caught.value.diag
+    said = f"ERROR:  {diag.message_primary}\nDETAIL:  {diag.message_detail}\nHINT:  {diag.message_hint}\n"
+    assert said == shown
+
+
 @pytest.mark.parametrize("page", ["docs/getting-started.md", "docs/operations.md", "docs/consuming.md"])
 def test_a_block_that_is_not_run_says_why(page: str) -> None:
     assert all(block.language in {"sql", "sh", "python", "text", ""} for block in blocks(page))

@@ -30,6 +30,7 @@ create table tide.outbox (
   retention_hours    integer     not null,
   max_payload_bytes  integer     not null,
   drop_without_group boolean     not null,
+  contract           jsonb,
   slots              smallint    not null,
   rotations          smallint    not null,
   slot               smallint    not null default 0,
@@ -48,6 +49,7 @@ comment on sequence tide.outbox_outbox_id_seq is 'Numbers of outboxes';
 comment on table tide.outbox is 'An outbox: a named, append-only stream of messages, stored in a ring of slots';
 comment on column tide.outbox.outbox_id is 'Number of the outbox; names its tables';
 comment on column tide.outbox.name is 'Name used by publishers and pipelines; any text of 1 to 255 bytes';
+comment on column tide.outbox.contract is 'JSON Schema that payloads must meet when they are published; null: any payload';
 comment on column tide.outbox.enabled is 'False: tide.outbox_publish refuses';
 comment on column tide.outbox.retention_hours is 'Delivered messages older than this many hours may be dropped';
 comment on column tide.outbox.max_payload_bytes is 'Largest payload in bytes of its text that a publisher may send';

@@ -120,6 +120,9 @@ begin
         greatest(octet_length(v_payload), octet_length(v_old_payload)), new.outbox, v_outbox.max_payload_bytes),
       hint = format('Publish less, or raise the limit (and Kafka''s max.message.bytes): select tide.outbox_alter(%L, max_payload_bytes => ...);', new.outbox);
   end if;
+  if v_outbox.contract is not null and new.payload is not null then
+    perform tide._contract_refuse(v_outbox, new.payload);
+  end if;
   if new.headers is not null or current_setting('tide.traceparent', true) <> '' or current_setting('tide.tracestate', true) <> ''
      or current_setting('tide.actor', true) <> '' or current_setting('tide.tenant', true) <> '' then
     v_headers := tide._publish_headers(new.headers);
@@ -194,6 +197,10 @@ begin
   end if;
   perform tide._publish_batch_refuse(new.outbox, v_outbox.max_payload_bytes, new.payloads, new.old_payloads, v_ops,
     array[cardinality(new.dedup_keys), cardinality(v_ops), cardinality(new.keys), cardinality(new.headers), cardinality(new.old_payloads)]);
+  if v_outbox.contract is not null then
+    perform tide._contract_refuse(v_outbox, e.payload, e.place)
+       from unnest(new.payloads) with ordinality as e (payload, place) where e.payload is not null;
+  end if;
   if current_setting('synchronous_commit') = 'off' then
     perform set_config('synchronous_commit', 'on', true);
   end if;

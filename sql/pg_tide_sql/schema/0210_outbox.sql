@@ -59,7 +59,7 @@ comment on function tide._slot_add(integer, integer) is 'Adds one slot to an out
 
 create function tide.outbox_create(
   name text, retention_hours integer default 48, max_payload_bytes integer default 1000000,
-  slots integer default 4, drop_without_group boolean default false, if_not_exists boolean default false)
+  slots integer default 4, drop_without_group boolean default false, if_not_exists boolean default false, contract jsonb default null)
 returns integer language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_id integer;
@@ -68,9 +68,12 @@ begin
   perform tide._check_name('outbox', outbox_create.name);
   perform tide._check_outbox_settings(outbox_create.name, outbox_create.retention_hours, outbox_create.max_payload_bytes,
     outbox_create.slots, outbox_create.drop_without_group);
-  insert into tide.outbox (name, retention_hours, max_payload_bytes, slots, rotations, drop_without_group)
+  if outbox_create.contract is not null then
+    perform tide._contract_check(outbox_create.name, outbox_create.contract);
+  end if;
+  insert into tide.outbox (name, retention_hours, max_payload_bytes, slots, rotations, drop_without_group, contract)
   values (outbox_create.name, outbox_create.retention_hours, outbox_create.max_payload_bytes, outbox_create.slots,
-          outbox_create.slots - 2, outbox_create.drop_without_group)
+          outbox_create.slots - 2, outbox_create.drop_without_group, outbox_create.contract)
   on conflict on constraint outbox_name_unique do nothing
   returning outbox_id into v_id;
   if v_id is null then
@@ -94,8 +97,8 @@ begin
   perform tide._grant_messages(v_id);
   return v_id;
 end $$;
-comment on function tide.outbox_create(text, integer, integer, integer, boolean, boolean) is
-  'Creates an outbox and returns its number. retention_hours: how long delivered messages are kept; max_payload_bytes: largest payload; slots: size of its ring; drop_without_group: whether messages may be dropped while no consumer group exists';
+comment on function tide.outbox_create(text, integer, integer, integer, boolean, boolean, jsonb) is
+  'Creates an outbox and returns its number. retention_hours: how long delivered messages are kept; max_payload_bytes: largest payload; slots: size of its ring; drop_without_group: whether messages may be dropped while no consumer group exists; contract: JSON Schema that payloads must meet';
 
 create function tide._check_outbox_settings(
   name text, retention_hours integer, max_payload_bytes integer, slots integer, drop_without_group boolean) returns void
@@ -118,7 +121,8 @@ end $$;
 comment on function tide._check_outbox_settings(text, integer, integer, integer, boolean) is 'Raises TD006 or TD020 when a setting of an outbox is out of range';
 
 create function tide.outbox_alter(
-  name text, retention_hours integer default null, max_payload_bytes integer default null, drop_without_group boolean default null)
+  name text, retention_hours integer default null, max_payload_bytes integer default null, drop_without_group boolean default null,
+  contract jsonb default null)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_outbox tide.outbox := tide._outbox(outbox_alter.name);
@@ -128,12 +132,17 @@ begin
   v_outbox.drop_without_group := coalesce(outbox_alter.drop_without_group, v_outbox.drop_without_group);
   perform tide._check_outbox_settings(v_outbox.name, v_outbox.retention_hours, v_outbox.max_payload_bytes,
     v_outbox.slots, v_outbox.drop_without_group);
+  if jsonb_typeof(outbox_alter.contract) <> 'null' then
+    perform tide._contract_check(v_outbox.name, outbox_alter.contract);
+  end if;
+  v_outbox.contract := nullif(coalesce(outbox_alter.contract, v_outbox.contract), 'null');
   update tide.outbox o
      set retention_hours = v_outbox.retention_hours, max_payload_bytes = v_outbox.max_payload_bytes,
-         drop_without_group = v_outbox.drop_without_group
+         drop_without_group = v_outbox.drop_without_group, contract = v_outbox.contract
    where o.outbox_id = v_outbox.outbox_id;
 end $$;
-comment on function tide.outbox_alter(text, integer, integer, boolean) is 'Changes settings of an outbox; arguments left out stay as they are';
+comment on function tide.outbox_alter(text, integer, integer, boolean, jsonb) is
+  'Changes settings of an outbox; arguments left out stay as they are. A contract holds for what is published from then on; ''null'' removes it';
 
 create function tide.outbox_enable(name text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$

@@ -3,7 +3,7 @@
 -- Secrets written into a configuration are shown as ***; references such as ${env:NAME} are shown as they are.
 
 create view tide.outboxes as
-  select o.name as outbox, o.enabled, o.retention_hours, o.max_payload_bytes, o.drop_without_group, o.slots, o.slot, o.slot_since,
+  select o.name as outbox, o.enabled, o.retention_hours, o.max_payload_bytes, o.drop_without_group, o.contract, o.slots, o.slot, o.slot_since,
          'tide.message_' || o.outbox_id as message_table,
          (select coalesce(sum(pg_total_relation_size(i.inhrelid)), 0)::bigint from pg_inherits i
            where i.inhparent = to_regclass('tide.message_' || o.outbox_id)) as retained_bytes,

@@ -43,7 +43,7 @@ begin
     execute format('grant select on all tables in schema tide to %I', _grant_kind.role);
     execute format('grant execute on function tide.outbox_create, tide.outbox_alter, tide.outbox_enable, tide.outbox_disable, tide.outbox_drop, '
       || 'tide.outbox_grant, tide.outbox_revoke, tide.relay_set_outbox, tide.relay_enable, tide.relay_disable, tide.relay_drop, '
-      || 'tide.relay_validate, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop to %I', _grant_kind.role);
+      || 'tide.relay_validate, tide.contract_faults, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop to %I', _grant_kind.role);
   end if;
   for v_outbox_id in select o.outbox_id from tide.outbox o loop
     execute format('grant select on tide.%I to %I', 'message_' || v_outbox_id, _grant_kind.role);

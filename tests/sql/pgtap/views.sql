@@ -2,7 +2,7 @@
 begin;
 select plan(39);
 
-select columns_are('tide', 'outboxes', array['outbox', 'enabled', 'retention_hours', 'max_payload_bytes', 'drop_without_group', 'slots', 'slot', 'slot_since',
+select columns_are('tide', 'outboxes', array['outbox', 'enabled', 'retention_hours', 'max_payload_bytes', 'drop_without_group', 'contract', 'slots', 'slot', 'slot_since',
   'message_table', 'retained_bytes', 'last_emptied_at', 'created_at', 'created_by']::name[], 'columns of tide.outboxes');
 select columns_are('tide', 'pipelines', array['pipeline', 'outbox', 'consumer_group', 'enabled', 'version', 'state', 'owner', 'lease_until', 'error_class', 'error_code',
   'error', 'cure', 'message_id', 'since', 'running_version', 'config', 'updated_at', 'updated_by']::name[], 'columns of tide.pipelines');
