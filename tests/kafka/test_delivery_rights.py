@@ -162,6 +162,30 @@ def test_a_topic_that_may_not_be_written_is_waited_for(
     ]
 
 
+def test_a_topic_that_may_not_be_created_is_waited_for(
+    secured: SecuredKafka, user: str, read_topic: ReadTopic
+) -> None:
+    """With policy `create`; the cure names the right that is missing, and once it is given delivery goes on."""
+    missing = f"test-{secrets.token_hex(6)}"
+    secured.set_password(user, "s3cret-word")
+    secured.grant(user, missing, AclOperation.WRITE)
+    driver = Driver(secured.config(missing, user, "s3cret-word", topics={"policy": "create"}))
+    driver.submit(a_row(1))
+    driver.run_until(lambda: driver.delivery.state.code == "TOPIC_AUTHORIZATION_FAILED")
+    state = driver.delivery.state
+    assert (state.name, state.error_class, state.topic) == (
+        StateName.BACKING_OFF,
+        ErrorClass.DESTINATION,
+        missing,
+    )
+    assert "CREATE" in (state.cure or "")
+    secured.grant(user, missing, AclOperation.CREATE)
+    driver.run_until_settled(1, timeout_s=60)
+    assert driver.delivery.state.name is StateName.RUNNING
+    driver.close()
+    assert len(read_topic(missing, bootstrap=secured.bootstrap)) == 1
+
+
 def test_where_idempotence_is_refused_and_not_insisted_on_delivery_goes_on_without(
     secured: SecuredKafka, user: str, orders: str, read_topic: ReadTopic
 ) -> None:
