@@ -40,7 +40,8 @@ def send(shared_tide: Tide, shared_relay: Relay, outbox: str, make_topic: MakeTo
     return send_waiting
 
 
-# -- topic, message_key and headers are in test_record.py and test_brief_examples.py ----------------------
+# -- topic, message_key and headers are in test_record.py and test_brief_examples.py,
+# -- topics in test_topic_creation.py
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
