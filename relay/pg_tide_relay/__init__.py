@@ -32,6 +32,7 @@ window            those batches, and the longest prefix that is settled
 hand_over         the loop that runs once per message
 gate              one record at first to a partition that does not know the producer yet
 topics            is the topic there before its first message is handed over
+topic_admin       looking for topics and creating them, through the cluster's admin API
 kafka_config      from a configuration to the properties of librdkafka
 produce           one Kafka producer, its reports and events
 settle            writing the position down, and the right to do so
@@ -55,5 +56,6 @@ connect           connections of commands, spoken of without their passwords
 install           brings the schema ``tide`` to this program's version
 migrations        what there is to do from one version to another
 install_file      the same as one file for psql
+topics_ensure     are the topics of stored pipelines there, and creating those that are missing
 uninstall         takes everything away, and says before what would be lost
 """

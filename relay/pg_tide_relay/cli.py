@@ -11,6 +11,7 @@ from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags, with_flags
 from pg_tide_relay.commands.install import install
 from pg_tide_relay.commands.run import RunFlags, relay_settings, run, run_relay
 from pg_tide_relay.commands.status import status
+from pg_tide_relay.commands.topics import ensure
 from pg_tide_relay.commands.uninstall import uninstall
 from pg_tide_relay.commands.upgrade import upgrade
 from pg_tide_relay.commands.validate import validate
@@ -76,6 +77,9 @@ def build() -> typer.Typer:
     app.callback(invoke_without_command=True)(with_flags(_start))
     for command in (run, install, upgrade, uninstall, status, validate, dev):
         app.command(epilog=_EPILOG)(with_flags(command))
+    topics = typer.Typer(help="The topics of pipelines on their clusters.", no_args_is_help=True)
+    topics.command(epilog=_EPILOG)(with_flags(ensure))
+    app.add_typer(topics, name="topics")
     return app
 
 

@@ -29,7 +29,7 @@ from pg_tide_relay.kafka_config import BATCH_BYTES, BATCH_BYTES_MIN, is_guarded,
 from pg_tide_relay.produce import ProducerEvent, RecordProducer
 from pg_tide_relay.producer_end import ProducerEnd
 from pg_tide_relay.recovery import Failure, Judgement, judge, mark_suspects
-from pg_tide_relay.topics import TopicChecks
+from pg_tide_relay.topics import checks_of
 from pg_tide_relay.window import Batch, Settled, Window
 
 # How long a wait for reports may keep the answer about a topic waiting.
@@ -75,7 +75,7 @@ class Delivery:
         self._status = Status(log)
         self._window = Window()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"delivery-{pipeline}")
-        self._topics = TopicChecks(self._worker, clock, may_be_created=config.topics.policy == "broker")
+        self._topics = checks_of(config, pipeline, self._worker, clock)
         self._contact = Contact(self._status, clock, config.request_timeout_ms / 1000)
         self._failures: list[Failure] = []  # reports of this producer that name an error
         self._fatal_events: list[ProducerEvent] = []

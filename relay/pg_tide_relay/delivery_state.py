@@ -31,6 +31,7 @@ class Trouble:
     code: str | None = None  # Kafka's name of the error
     topic: str | None = None
     message_id: int | None = None
+    cure: str | None = None  # where it is another than that of class and code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ class Status:
                 error_class=trouble.error_class,
                 code=trouble.code,
                 cause=trouble.cause,
-                cure=cure_for(trouble.error_class, trouble.code),
+                cure=trouble.cure or cure_for(trouble.error_class, trouble.code),
                 topic=trouble.topic,
                 message_id=trouble.message_id,
             )

@@ -59,6 +59,15 @@ _CURES_BY_CODE: dict[str, str] = {
     "_RESOLVE": "Check the host names in brokers, and the names the brokers advertise.",
 }
 
+# The same for a topic that the relay could not create.
+_CURES_OF_CREATION: dict[str, str] = {
+    "INVALID_REPLICATION_FACTOR": "Set topics.replication to no more copies than the cluster has brokers.",
+    "INVALID_PARTITIONS": "Set topics.partitions to a number that the cluster allows.",
+    "INVALID_CONFIG": "Correct topics.configs: the cluster knows no such setting, or refuses its value.",
+    "POLICY_VIOLATION": "A policy of the cluster refuses the topic; adapt topics.partitions, topics.replication"
+    " and topics.configs to it, or let its administrators create the topic.",
+}
+
 
 def state_for(error_class: ErrorClass) -> StateName:
     """The state an error of this class leads to."""
@@ -68,3 +77,10 @@ def state_for(error_class: ErrorClass) -> StateName:
 def cure_for(error_class: ErrorClass, code: str | None) -> str:
     """What the operator can do, in one sentence."""
     return _CURES_BY_CODE.get(code or "") or _CURES[error_class]
+
+
+def cure_for_creation(error_class: ErrorClass, code: str) -> str:
+    """What the operator can do about a topic that the relay could not create, in one sentence."""
+    if error_class is ErrorClass.DESTINATION:
+        return "Grant the user CREATE on the topic or the cluster, or create the topic; it goes on by itself."
+    return _CURES_OF_CREATION.get(code) or _CURES[error_class]

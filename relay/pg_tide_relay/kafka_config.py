@@ -30,6 +30,7 @@ _SOCKET_TIMEOUT_MS = 60_000
 _SOCKET_TIMEOUT_MS_MAX = 300_000
 
 _LOG_WARNINGS = 4
+_LOG_NOTHING = 0
 
 _SECRET = frozenset({"sasl.password"})
 
@@ -41,13 +42,8 @@ def producer_properties(config: PipelineConfig, pipeline: str, *, guarded: bool 
     does not insist: one request in flight, as with acks 0 and 1.
     """
     return {
-        "bootstrap.servers": config.brokers,
-        "client.id": f"pg-tide-{pipeline}",
-        "socket.keepalive.enable": True,
-        "reconnect.backoff.max.ms": _RECONNECT_MS_MAX,
-        "socket.timeout.ms": _socket_timeout_ms(config.request_timeout_ms),
+        **_connection(config, pipeline),
         "log_level": _LOG_WARNINGS,
-        **_security(config),
         **_order(config, guarded=guarded),
         **_batches(config),
         "request.timeout.ms": config.request_timeout_ms,
@@ -61,6 +57,17 @@ def producer_properties(config: PipelineConfig, pipeline: str, *, guarded: bool 
     }
 
 
+def admin_properties(config: PipelineConfig, pipeline: str) -> dict[str, Any]:
+    """The properties of a client that looks for topics and creates them: a producer's way to the cluster."""
+    return {
+        **_connection(config, pipeline),
+        # Its errors are answers to its questions.
+        "log_level": _LOG_NOTHING,
+        # Looking for a topic must not make the broker create it.
+        "allow.auto.create.topics": False,
+    }
+
+
 def is_guarded(config: PipelineConfig) -> bool:
     """Whether the producer may keep several requests in flight without endangering the order of a key."""
     return config.acks == "all"
@@ -70,6 +77,17 @@ def redacted(properties: Mapping[str, Any]) -> dict[str, Any]:
     """The same properties for a log: no secret, no function."""
     return {
         key: "***" if key in _SECRET else value for key, value in properties.items() if not callable(value)
+    }
+
+
+def _connection(config: PipelineConfig, pipeline: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": config.brokers,
+        "client.id": f"pg-tide-{pipeline}",
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.max.ms": _RECONNECT_MS_MAX,
+        "socket.timeout.ms": _socket_timeout_ms(config.request_timeout_ms),
+        **_security(config),
     }
 
 

@@ -83,6 +83,25 @@ _CODES: dict[ErrorClass, frozenset[int]] = {
     ),
 }
 
+# What a cluster says of a topic that it does not create. The rest means what it always means.
+_OF_CREATION: dict[int, ErrorClass] = {
+    **dict.fromkeys(
+        (
+            KafkaError.INVALID_PARTITIONS,
+            KafkaError.INVALID_REPLICATION_FACTOR,
+            KafkaError.INVALID_CONFIG,
+            KafkaError.INVALID_REQUEST,
+            KafkaError.POLICY_VIOLATION,
+            KafkaError.TOPIC_EXCEPTION,
+            KafkaError.UNSUPPORTED_VERSION,
+            KafkaError._UNSUPPORTED_FEATURE,
+        ),
+        ErrorClass.CONFIGURATION,
+    ),
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: ErrorClass.DESTINATION,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: ErrorClass.DESTINATION,
+}
+
 _CLASS_OF: dict[int, ErrorClass] = {code: name for name, codes in _CODES.items() for code in codes}
 
 
@@ -99,3 +118,8 @@ def classify(error: KafkaError, *, topic_is_template: bool = False) -> ErrorClas
     if known is not None:
         return known
     return ErrorClass.FATAL_PRODUCER if error.fatal() else ErrorClass.CLUSTER_AWAY
+
+
+def classify_creation(error: KafkaError) -> ErrorClass:
+    """The class of an error that was the answer to the creation of a topic; never a message's fault."""
+    return _OF_CREATION.get(error.code()) or classify(error)

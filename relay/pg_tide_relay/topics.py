@@ -2,7 +2,8 @@
 
 A message for a topic that is not there is refused by the client itself, behind the back of the gapless
 guarantee: messages of its key that follow could overtake it. So nothing is handed over before the cluster's
-metadata has the topic. Asking may wait for the network and is done by a worker thread.
+metadata has the topic. Asking may wait for the network and is done by a worker thread, as is the creation of a
+missing topic where the configuration wants the relay to create it.
 """
 
 import time
@@ -12,15 +13,22 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from confluent_kafka import KafkaError, KafkaException
 
 from pg_tide_relay.backoff import Backoff
+from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.delivery_state import Trouble
+from pg_tide_relay.error_policy import cure_for_creation
 from pg_tide_relay.errors import ErrorClass
-from pg_tide_relay.kafka_errors import classify
+from pg_tide_relay.kafka_config import admin_properties
+from pg_tide_relay.kafka_errors import classify, classify_creation
 from pg_tide_relay.produce import RecordProducer
+from pg_tide_relay.topic_admin import CreationError, TopicCreator, is_missing
 
 # One question to the cluster. The end of a producer has to wait for it.
 _LOOK_UP_TIMEOUT_S = 2.0
 
-# A broker that creates a topic on being asked answers "unknown" until it has; this long is no trouble.
+# One request to create a topic. A cluster that needs longer goes on by itself, and the topic is found later.
+_CREATION_TIMEOUT_S = 3.0
+
+# A topic that is being created is unknown to brokers until they have heard of it; this long is no trouble.
 _CREATION_GRACE_S = 2.0
 _CREATION_PAUSE_S = 0.05
 
@@ -35,19 +43,27 @@ class TopicChecks:
     """The topics of one pipeline that are known to be there, and the check of the next one."""
 
     def __init__(
-        self, worker: ThreadPoolExecutor, clock: Callable[[], float], *, may_be_created: bool
+        self,
+        worker: ThreadPoolExecutor,
+        clock: Callable[[], float],
+        *,
+        broker_creates: bool,
+        creator: TopicCreator | None = None,
     ) -> None:
+        """``broker_creates``: asking may make the broker create it. ``creator``: the relay creates it."""
         self.ready: dict[str, int] = {}
         """Topics that are there, with their number of partitions."""
 
         self._worker = worker
         self._clock = clock
-        self._may_be_created = may_be_created
+        self._broker_creates = broker_creates
+        self._creator = creator
         self._topic: str | None = None  # the topic that delivery waits for
         self._asked = ""  # the topic of the question that is under way
-        self._asked_at = 0.0
+        self._created = False  # what delivery waits for was created; only to be found by now
+        self._patient_until = 0.0
         self._again_at = 0.0
-        self._answer: Future[int] | None = None
+        self._answer: Future[int | None] | None = None
         self._backoff = Backoff()
 
     @property
@@ -59,7 +75,9 @@ class TopicChecks:
         """Delivery can't go on without this topic; ``step`` asks for it."""
         if topic != self._topic:
             self._topic = topic
-            self._asked_at = self._again_at = self._clock()
+            self._created = False
+            self._again_at = self._clock()
+            self._patient_until = self._again_at + (_CREATION_GRACE_S if self._broker_creates else 0.0)
             self._backoff.reset()
 
     def forget(self, topic: str) -> None:
@@ -83,39 +101,78 @@ class TopicChecks:
             return self._take_answer(self._answer) if self._answer.done() else None
         if self._topic is not None and self._clock() >= self._again_at:
             self._asked = self._topic
-            self._answer = self._worker.submit(producer.look_up_topic, self._asked, _LOOK_UP_TIMEOUT_S)
+            creator = None if self._created else self._creator
+            self._answer = self._worker.submit(_partitions_of, self._asked, producer, creator)
         return None
 
-    def _take_answer(self, answer: Future[int]) -> Trouble | None:
+    def _take_answer(self, answer: Future[int | None]) -> Trouble | None:
         self._answer = None
+        # Delivery may have gone back and wait for another topic by now.
+        is_wanted = self._asked == self._topic
         try:
             partitions = answer.result()
-        except KafkaException as refused:
-            # Delivery may have gone back and wait for another topic by now.
-            return self._failed(refused.args[0]) if self._asked == self._topic else None
+        except KafkaException as unanswered:
+            return self._not_found(unanswered.args[0]) if is_wanted else None
+        except CreationError as refused:
+            return self._not_created(refused.error) if is_wanted else None
+        if partitions is None:
+            if is_wanted:
+                self._created = True
+                self._patient_until = self._clock() + _CREATION_GRACE_S
+            return None
         if len(self.ready) >= _READY_MAX:
             self.ready.clear()
         self.ready[self._asked] = partitions
-        if self._asked == self._topic:
+        if is_wanted:
             self._topic = None
         return None
 
-    def _failed(self, error: KafkaError) -> Trouble | None:
+    def _not_found(self, error: KafkaError) -> Trouble | None:
         error_class = classify(error)
+        now = self._clock()
+        is_patient = error_class in (ErrorClass.DESTINATION, ErrorClass.CLUSTER_AWAY)
         if error_class is ErrorClass.CLUSTER_AWAY and error.code() < 0:
-            pause_s = _AWAY_PAUSE_S
-        elif self._being_created(error_class):
-            pause_s = _CREATION_PAUSE_S
-        else:
-            pause_s = self._backoff.next_s()
-        self._again_at = self._clock() + pause_s
-        if pause_s == _CREATION_PAUSE_S:
+            self._again_at = now + _AWAY_PAUSE_S
+        elif is_patient and now < self._patient_until:
+            self._again_at = now + _CREATION_PAUSE_S
             return None
+        else:
+            self._created = False
+            self._again_at = now + self._backoff.next_s()
         return Trouble(error_class=error_class, code=error.name(), cause=error.str(), topic=self._asked)
 
-    def _being_created(self, error_class: ErrorClass) -> bool:
-        return (
-            self._may_be_created
-            and error_class in (ErrorClass.DESTINATION, ErrorClass.CLUSTER_AWAY)
-            and self._clock() - self._asked_at < _CREATION_GRACE_S
+    def _not_created(self, error: KafkaError) -> Trouble:
+        error_class = classify_creation(error)
+        is_away = error_class is ErrorClass.CLUSTER_AWAY and error.code() < 0
+        self._again_at = self._clock() + (_AWAY_PAUSE_S if is_away else self._backoff.next_s())
+        return Trouble(
+            error_class=error_class,
+            code=error.name(),
+            cause=f"the topic is missing and can't be created: {error.str()}",
+            topic=self._asked,
+            cure=cure_for_creation(error_class, error.name()),
         )
+
+
+def _partitions_of(topic: str, producer: RecordProducer, creator: TopicCreator | None) -> int | None:
+    """The number of partitions of a topic; None: it was missing and has just been created."""
+    try:
+        return producer.look_up_topic(topic, _LOOK_UP_TIMEOUT_S)
+    except KafkaException as unanswered:
+        if creator is None or not is_missing(unanswered.args[0]):
+            raise
+    creator.create(topic, _CREATION_TIMEOUT_S)
+    return None
+
+
+def checks_of(
+    config: PipelineConfig, pipeline: str, worker: ThreadPoolExecutor, clock: Callable[[], float]
+) -> TopicChecks:
+    """The checks that a pipeline's configuration asks for."""
+    creates = config.topics.policy == "create"
+    return TopicChecks(
+        worker,
+        clock,
+        broker_creates=config.topics.policy == "broker",
+        creator=TopicCreator(admin_properties(config, pipeline), config.topics) if creates else None,
+    )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import KafkaException, Message
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -27,6 +27,8 @@ from pg_tide_dev.sources import Source
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
+from pg_tide_relay.kafka_config import admin_properties
+from pg_tide_relay.topic_admin import TopicLook
 
 ReadTopic = Callable[..., list[Message]]
 
@@ -160,6 +162,47 @@ def test_a_topic_that_may_not_be_written_is_waited_for(
     assert [dict(record.headers() or [])["pg_tide_id"] for record in records] == [
         b"%d" % number for number in range(1, 11)
     ]
+
+
+def test_a_topic_that_may_not_be_created_is_waited_for(
+    secured: SecuredKafka, user: str, read_topic: ReadTopic
+) -> None:
+    """With policy `create`; the cure names the right that is missing, and once it is given delivery goes on."""
+    missing = f"test-{secrets.token_hex(6)}"
+    secured.set_password(user, "s3cret-word")
+    secured.grant(user, missing, AclOperation.WRITE)
+    driver = Driver(secured.config(missing, user, "s3cret-word", topics={"policy": "create"}))
+    driver.submit(a_row(1))
+    driver.run_until(lambda: driver.delivery.state.code == "TOPIC_AUTHORIZATION_FAILED")
+    state = driver.delivery.state
+    assert (state.name, state.error_class, state.topic) == (
+        StateName.BACKING_OFF,
+        ErrorClass.DESTINATION,
+        missing,
+    )
+    assert "CREATE" in (state.cure or "")
+    secured.grant(user, missing, AclOperation.CREATE)
+    driver.run_until_settled(1, timeout_s=60)
+    assert driver.delivery.state.name is StateName.RUNNING
+    driver.close()
+    assert len(read_topic(missing, bootstrap=secured.bootstrap)) == 1
+
+
+def test_a_look_for_a_topic_tells_refused_credentials_and_not_that_nobody_answers(
+    secured: SecuredKafka, user: str, orders: str
+) -> None:
+    """Behind the time-out of the question stands what the client heard meanwhile."""
+    look = TopicLook(admin_properties(secured.config(orders, user, "s3cret-word"), "test"))
+    with pytest.raises(KafkaException) as refused:
+        look.exists(orders, 3)
+    assert refused.value.args[0].name() == "_AUTHENTICATION"
+    secured.set_password(user, "s3cret-word")
+    look = TopicLook(admin_properties(secured.config(orders, user, "s3cret-word"), "test"))
+    with pytest.raises(KafkaException) as refused:
+        look.exists(orders, 10)
+    assert refused.value.args[0].name() == "TOPIC_AUTHORIZATION_FAILED"
+    secured.grant(user, orders, AclOperation.DESCRIBE)
+    assert look.exists(orders, 10)
 
 
 def test_where_idempotence_is_refused_and_not_insisted_on_delivery_goes_on_without(

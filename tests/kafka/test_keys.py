@@ -40,7 +40,8 @@ def send(shared_tide: Tide, shared_relay: Relay, outbox: str, make_topic: MakeTo
     return send_waiting
 
 
-# -- topic, message_key and headers are in test_record.py and test_brief_examples.py ----------------------
+# -- topic, message_key and headers are in test_record.py and test_brief_examples.py,
+# -- topics in test_topic_creation.py
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
@@ -213,7 +214,10 @@ SASL = {"sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": "p"}
         ("message_key", {"message_key": "{customer}"}),
         ("headers.pg_tide_id", {"headers": {"pg_tide_id": "1"}}),
         ("headers.n", {"headers": {"n": 1}}),
-        ("topics.policy", {"topics": {"policy": "create"}}),
+        ("topics.policy", {"topics": {"policy": "always"}}),
+        ("topics.partitions", {"topics": {"policy": "create", "partitions": 0}}),
+        ("topics.replication", {"topics": {"policy": "require", "replication": 1}}),
+        ("topics.configs.retention", {"topics": {"policy": "create", "configs": {"retention": 7}}}),
         ("wire_format", {"wire_format": "debezium"}),
         ("dlq", {"dlq": {"enabled": True}}),
     ],

@@ -6,11 +6,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql
+from typer.testing import CliRunner
 
 from fix_sql import Logins, Ring
+from pg_tide_relay import cli
 from pg_tide_sql.statements import statement
 
-RELAY_FILES = ("poll.sql", "relay.sql")
+RELAY_FILES = ("poll.sql", "relay.sql", "topics.sql")
 VALUES = {
     "alive_ms": 1000,
     "cur": "10:10:",
@@ -76,3 +78,19 @@ def test_a_monitor_may_run_the_statements_of_status(ring: Ring, logins: Logins, 
     role = logins.create()
     ring.connection.execute("select tide.role_grant('monitor', %s)", [role])
     may_run(logins.connect(role), name)
+
+
+def test_topics_ensure_asks_for_a_relays_rights_by_name(
+    ring: Ring, logins: Logins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole configurations hold secrets, so a monitor's rights do not do."""
+    monkeypatch.setattr("pg_tide_relay.logs.configure", lambda *_given: None)
+    role = logins.create()
+    dsn = psycopg.conninfo.make_conninfo(logins.database.dsn, user=role, password=role)
+    command = ["topics", "ensure", "--postgres-url", dsn]
+    ring.connection.execute("select tide.role_grant('monitor', %s)", [role])
+    refused = CliRunner().invoke(cli.build(), command)
+    assert refused.exit_code == 1
+    assert "tide.role_grant('relay', '<role>')" in refused.stderr
+    ring.connection.execute("select tide.role_grant('relay', %s)", [role])
+    assert CliRunner().invoke(cli.build(), command).exit_code == 0

@@ -1,10 +1,7 @@
 """The command line without a database: flags, environment, precedence, exit codes, secrets."""
 
-import json
 import os
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +13,7 @@ from pg_tide_relay.commands import run as run_command
 from pg_tide_relay.settings import RelaySettings
 from pg_tide_sql.versions import RELEASE
 
-COMMANDS = ["run", "install", "upgrade", "uninstall", "status", "validate"]
-GOOD = {"sink_type": "kafka", "brokers": "localhost:9092", "topic": "order-events"}
+COMMANDS = ["run", "install", "upgrade", "uninstall", "status", "validate", "topics ensure"]
 NOBODY = "postgresql://app:geheim@127.0.0.1:1/shop"
 
 
@@ -53,15 +49,24 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[RelaySettings]:
     return settings
 
 
-def pg_tide(*arguments: str, env: dict[str, str] | None = None, stdin: str | None = None) -> Result:
-    return CliRunner().invoke(cli.build(), list(arguments), env=env, input=stdin)
+def pg_tide(*arguments: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(cli.build(), list(arguments), env=env)
 
 
 def flags() -> Iterator[tuple[str, Any]]:
     root = typer.main.get_command(cli.build())
-    for name, command in {"pg-tide": root, **root.commands}.items():  # type: ignore[attr-defined]
+    for name, command in {"pg-tide": root, **commands_of(root)}.items():
         for parameter in command.params:
             yield name, parameter
+
+
+def commands_of(group: Any, place: str = "") -> dict[str, Any]:
+    """Each command by what is typed for it."""
+    found = {f"{place}{name}": command for name, command in group.commands.items()}
+    inner = [commands_of(one, f"{name} ") for name, one in found.items() if hasattr(one, "commands")]
+    return {
+        name: one for some in (found, *inner) for name, one in some.items() if not hasattr(one, "commands")
+    }
 
 
 # -- starting the relay --
@@ -162,6 +167,16 @@ def test_libpq_environment_alone_starts_the_relay(started: list[RelaySettings]) 
     assert [settings.dsn for settings in started] == [""]
 
 
+def test_global_flags_may_stand_before_a_command_of_a_group() -> None:
+    before, after = (
+        ["--postgres-url", NOBODY, "topics", "ensure"],
+        ["topics", "ensure", "--postgres-url", NOBODY],
+    )
+    for typed in (before, after, ["--postgres-url", "host=127.0.0.2", *after]):
+        result = pg_tide(*typed)
+        assert (result.exit_code, "database shop on 127.0.0.1:1 as app" in result.stderr) == (75, True)
+
+
 def test_nothing_at_all_is_wrong_usage_and_says_how_to_go_on(started: list[RelaySettings]) -> None:
     result = pg_tide()
     assert (result.exit_code, started) == (2, [])
@@ -205,7 +220,7 @@ def test_every_flag_and_command_is_explained() -> None:
     for command, parameter in flags():
         assert getattr(parameter, "help", None), (command, parameter.name)
     for command in COMMANDS:
-        assert len(pg_tide(command, "--help").stdout.split()) > 40, command
+        assert len(pg_tide(*command.split(), "--help").stdout.split()) > 40, command
 
 
 def test_global_flags_exist_on_every_command() -> None:
@@ -218,7 +233,15 @@ def test_global_flags_exist_on_every_command() -> None:
 def test_help_tells_what_there_is_and_the_exit_codes() -> None:
     result = pg_tide("--help")
     assert result.exit_code == 0
-    for word in [*COMMANDS, "PG_TIDE_POSTGRES_URL", "DATABASE_URL", "PGHOST", "75", "78", "130"]:
+    for word in [
+        *(command.split()[0] for command in COMMANDS),
+        "PG_TIDE_POSTGRES_URL",
+        "DATABASE_URL",
+        "PGHOST",
+        "75",
+        "78",
+        "130",
+    ]:
         assert word in result.stdout, word
     assert "\x1b[" not in result.stdout
 
@@ -239,9 +262,11 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 # -- databases that can't be reached, and secrets --
 
 
-@pytest.mark.parametrize("command", ["install", "upgrade", "uninstall", "status", "validate"])
+@pytest.mark.parametrize(
+    "command", ["install", "upgrade", "uninstall", "status", "validate", "topics ensure"]
+)
 def test_a_database_that_is_away_is_temporary_and_named_without_its_password(command: str) -> None:
-    result = pg_tide(command, "--postgres-url", NOBODY)
+    result = pg_tide(*command.split(), "--postgres-url", NOBODY)
     assert result.exit_code == 75
     assert "database shop on 127.0.0.1:1 as app" in result.stderr
     assert "What to do: " in result.stderr
@@ -281,73 +306,6 @@ def test_passwords_of_the_environment_are_not_printed() -> None:
     assert result.exit_code == 75
     assert "on 127.0.0.1:1 as app" in result.stderr
     assert "geheim" not in result.output
-
-
-# -- validate without a database --
-
-
-def configuration(folder: Path, content: Any) -> str:
-    path = folder / "orders.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-    return str(path)
-
-
-def test_a_good_configuration_needs_no_database(tmp_path: Path) -> None:
-    result = pg_tide("validate", configuration(tmp_path, GOOD), env={"PG_TIDE_POSTGRES_URL": NOBODY})
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "Configurations checked: 1; errors: 0; warnings: 0.\n"
-
-
-def test_all_errors_of_a_configuration_are_told_at_once(tmp_path: Path) -> None:
-    path = configuration(tmp_path, GOOD | {"acks": "2", "topick": "x", "batch_size": 0})
-    result = pg_tide("validate", path)
-    assert result.exit_code == 78
-    told = [line.removeprefix(f"{path}: ").split(": ")[:2] for line in result.stdout.splitlines()[:-1]]
-    assert told == [["error", "acks"], ["error", "batch_size"], ["error", "topick"]]
-    assert result.stdout.endswith("errors: 3; warnings: 0.\n")
-
-
-def test_warnings_are_told_and_are_no_failure(tmp_path: Path) -> None:
-    result = pg_tide("validate", configuration(tmp_path, GOOD | {"acks": "1"}))
-    assert result.exit_code == 0
-    assert re.search("warning: acks: ", result.stdout)
-
-
-def test_an_expression_that_does_not_compile_is_an_error(tmp_path: Path) -> None:
-    """SQL can't tell; one with a reference is known in the relay's environment only."""
-    transform = {"filter": "total >", "payload": "{a: nosuch(b)}"}
-    result = pg_tide("validate", configuration(tmp_path, GOOD | {"transform": transform}))
-    assert result.exit_code == 78
-    assert "error: transform.filter: 'total >' is no JMESPath expression" in result.stdout
-    assert "error: transform.payload: '{a: nosuch(b)}' calls nosuch()" in result.stdout
-    referring = GOOD | {"transform": {"filter": "${env:TIDE_FILTER} >"}}
-    assert pg_tide("validate", configuration(tmp_path, referring)).exit_code == 0
-
-
-def test_findings_as_json(tmp_path: Path) -> None:
-    path = configuration(tmp_path, GOOD | {"acks": "2"})
-    result = pg_tide("validate", path, "-o", "json")
-    assert result.exit_code == 78
-    answer = json.loads(result.stdout)
-    assert (answer["checked"], answer["valid"]) == ([path], False)
-    assert [(finding["severity"], finding["path"]) for finding in answer["findings"]] == [("error", "acks")]
-
-
-def test_a_configuration_from_stdin() -> None:
-    assert pg_tide("validate", "-", stdin=json.dumps(GOOD)).exit_code == 0
-
-
-@pytest.mark.parametrize("content", ["{", "", '{"batch_size": NaN}'])
-def test_a_file_that_is_no_json_is_an_invalid_configuration(tmp_path: Path, content: str) -> None:
-    result = pg_tide("validate", configuration(tmp_path, content))
-    assert result.exit_code == 78
-    assert "is no JSON" in result.stderr
-
-
-def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
-    result = pg_tide("validate", str(tmp_path / "none.json"))
-    assert result.exit_code == 2
-    assert "none.json can't be read: No such file" in result.stderr
 
 
 # -- logs --

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaException, Producer
 
 from delivery_kit import RecordedLog, a_config
-from pg_tide_relay.kafka_config import producer_properties, redacted
+from pg_tide_relay.kafka_config import admin_properties, producer_properties, redacted
 from pg_tide_relay.produce import RecordProducer
 
 SASL = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "anna", "sasl_password": "s3cret-word"}
@@ -57,6 +57,7 @@ def in_force(**keys: Any) -> dict[str, str]:
         ({"request_timeout_ms": 120_000}, "socket.timeout.ms", "121000"),
         ({"topics": {"policy": "require"}}, "allow.auto.create.topics", "false"),
         ({"topics": {"policy": "broker"}}, "allow.auto.create.topics", "true"),
+        ({"topics": {"policy": "create"}}, "allow.auto.create.topics", "false"),
         ({}, "message.timeout.ms", "0"),
         ({}, "partitioner", "murmur2_random"),
         ({}, "client.id", "pg-tide-shop"),
@@ -106,6 +107,20 @@ def test_the_client_key_is_read_by_the_client(tmp_path: Any) -> None:
     """The path of the key reaches the property of the key."""
     config = a_config(tls_enabled=True, tls_client_cert="/c.pem", tls_client_key="/k.pem")
     assert producer_properties(config, "shop")["ssl.key.location"] == "/k.pem"
+
+
+def test_an_admin_client_goes_the_producers_way_to_the_cluster_and_makes_no_broker_create_topics() -> None:
+    """What belongs to producers alone is not given to it: the client would complain of it."""
+    config = a_config(**SASL, tls_enabled=True, tls_ca_cert="/ca.pem", request_timeout_ms=120_000)
+    admin, producer = admin_properties(config, "shop"), producer_properties(config, "shop")
+    own = {"log_level", "allow.auto.create.topics"}
+    assert {key: producer[key] for key in admin.keys() - own} == {
+        key: admin[key] for key in admin.keys() - own
+    }
+    assert admin["allow.auto.create.topics"] is False
+    assert admin["socket.timeout.ms"] == 121_000
+    assert {"security.protocol", "sasl.password", "ssl.ca.location"} <= admin.keys()
+    assert not {"acks", "enable.idempotence", "linger.ms", "partitioner", "message.timeout.ms"} & admin.keys()
 
 
 def test_the_password_reaches_the_client_and_no_log() -> None:

@@ -3,9 +3,9 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from pg_tide_relay.error_policy import StateName, cure_for, state_for
+from pg_tide_relay.error_policy import StateName, cure_for, cure_for_creation, state_for
 from pg_tide_relay.errors import ErrorClass
-from pg_tide_relay.kafka_errors import classify
+from pg_tide_relay.kafka_errors import classify, classify_creation
 
 TABLE = {
     ErrorClass.MESSAGE: (10, 18, 4, 2, 87, 32, 44),
@@ -31,6 +31,30 @@ def test_an_illegal_topic_is_the_messages_fault_only_when_it_comes_from_a_templa
     """A fixed topic is wrong for every message."""
     assert classify(KafkaError(17), topic_is_template=True) is ErrorClass.MESSAGE
     assert classify(KafkaError(17), topic_is_template=False) is ErrorClass.CONFIGURATION
+
+
+# Answers to the creation of a topic, by number.
+CREATION = {
+    ErrorClass.CONFIGURATION: (37, 38, 40, 42, 44, 17, 35, -165, -186),
+    ErrorClass.DESTINATION: (29, 31),
+    ErrorClass.CLUSTER_AWAY: (-185, -195, 7, 41, 89, -1),
+    ErrorClass.CREDENTIALS: (-169, 58),
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(code, name) for name, codes in CREATION.items() for code in codes]
+)
+def test_a_topic_that_is_not_created_is_never_a_messages_fault(code: int, expected: ErrorClass) -> None:
+    """A policy that refuses a topic is no policy that refuses a record, and a right is no password."""
+    assert classify_creation(KafkaError(code)) is expected
+    assert state_for(expected) is not StateName.STOPPED
+    assert cure_for_creation(expected, KafkaError(code).name()).endswith(".")
+
+
+def test_the_cure_of_a_topic_that_may_not_be_created_names_that_right() -> None:
+    """Not WRITE, which its user may well have."""
+    assert "CREATE" in cure_for_creation(ErrorClass.DESTINATION, "TOPIC_AUTHORIZATION_FAILED")
 
 
 def test_an_unknown_code_is_not_held_against_the_message() -> None:

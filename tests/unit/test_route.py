@@ -5,7 +5,7 @@ import pytest
 from delivery_kit import a_row
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Row
-from pg_tide_relay.route import compile_key, compile_topic, is_topic
+from pg_tide_relay.route import compile_key, compile_topic, is_topic, known_topics
 
 
 def topic_for(template: str, outbox: str, row: Row) -> str:
@@ -113,3 +113,26 @@ def test_an_empty_dedup_key_is_a_key() -> None:
 def test_a_value_is_never_read_as_a_template() -> None:
     """Braces in a message's key are its own."""
     assert compile_key("{key}-{op}", "orders")(a_row(key=b"{outbox_id}")) == b"{outbox_id}-insert"
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("orders", ["orders"]),
+        ("a.{stream_table}", ["a.orders"]),
+        ("{stream_table}.{op}", ["orders.insert", "orders.update", "orders.delete"]),
+        ("{outbox_id}", None),
+        ("{op}.{payload.country}", None),
+        ("{headers.tenant}", None),
+    ],
+)
+def test_the_topics_of_a_template_are_known_unless_a_message_decides(
+    template: str, expected: list[str] | None
+) -> None:
+    assert known_topics(template, "orders") == expected
+
+
+def test_a_known_topic_without_a_legal_name_is_the_pipelines_error() -> None:
+    """The place of the template is named: a rule's topic is not the pipeline's."""
+    with pytest.raises(ConfigurationError, match=r"routing\.rules\[0\]\.topic"):
+        known_topics("x" * 244 + "{op}", "orders", "routing.rules[0].topic")

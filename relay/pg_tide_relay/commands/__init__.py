@@ -9,5 +9,6 @@ upgrade     the same, where a schema exists
 uninstall   removes the schema
 status      pipelines, lag, relays
 validate    configurations of pipelines, from a file or from the database
+topics      topics of pipelines: are they there, and create those that are missing
 dev         the demo, on servers from packages
 """

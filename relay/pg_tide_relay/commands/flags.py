@@ -29,6 +29,10 @@ Yes = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", envvar="PG_TIDE_DRY_RUN", help="Say what would be done, and do nothing.")
 ]
+ALLOW_ENV_HELP: Final = (
+    "Further environment variables that pipelines may refer to with ${env:NAME}, such as APP_KAFKA_*; may be given "
+    "several times (environment: separated by spaces)."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +151,12 @@ def _value(ctx: typer.Context, name: str, values: dict[str, Any]) -> Any:
     """What was typed nearest to the command, else what the command itself found."""
     if name == "ctx":
         return ctx
-    outer = ctx.parent
-    typed_here = _typed(ctx, name)
-    if not typed_here and outer is not None and name in outer.params and _typed(outer, name):
-        return outer.params[name]
+    if not _typed(ctx, name):
+        outer = ctx.parent
+        while outer is not None:
+            if name in outer.params and _typed(outer, name):
+                return outer.params[name]
+            outer = outer.parent
     return values.get(name, "")
 
 

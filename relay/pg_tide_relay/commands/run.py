@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pg_tide_relay.commands.failure import CommandError, ExitCode
-from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags
+from pg_tide_relay.commands.flags import ALLOW_ENV_HELP, DatabaseFlags, LogFlags
 from pg_tide_relay.connect import check_connection_string
 from pg_tide_relay.settings import RelaySettings
 
@@ -72,8 +72,7 @@ class RunFlags:
             envvar="PG_TIDE_ALLOW_ENV",
             metavar="PATTERN",
             show_default="KAFKA_*, CONFLUENT_*, SCHEMA_REGISTRY_*, TIDE_*",
-            help="Further environment variables that pipelines may refer to with ${env:NAME}, such as "
-            "APP_KAFKA_*; may be given several times (environment: separated by spaces).",
+            help=ALLOW_ENV_HELP,
             rich_help_panel=_PANEL,
         ),
     ] = None

@@ -136,16 +136,40 @@ class TopicsConfig(ConfigModel):
     """How the relay treats topics that do not exist."""
 
     policy: Annotated[
-        Literal["broker", "require"],
-        NotYet(("create",)),
+        Literal["broker", "require", "create"],
         About(
             reason="what a Kafka client does when nobody says otherwise",
-            reaches="allow.auto.create.topics",
+            reaches="allow.auto.create.topics, the admin API",
         ),
     ] = Field(
         "broker",
         description="What happens when a topic does not exist: `broker` leaves its creation to the broker's"
-        " `auto.create.topics.enable`, `require` never asks for it.",
+        " `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.",
+    )
+    # The upper bounds are those of the client.
+    partitions: Annotated[
+        Annotated[int, Field(ge=1, le=100_000)] | None,
+        About(unit="partitions", reason="the broker's `num.partitions`", reaches="the topic that is created"),
+    ] = Field(None, description="Number of partitions of a topic that the relay creates.")
+    replication: Annotated[
+        Annotated[int, Field(ge=1, le=10_000)] | None,
+        About(
+            unit="copies",
+            reason="the broker's `default.replication.factor`",
+            reaches="the topic that is created",
+        ),
+    ] = Field(None, description="Copies of each partition of a topic that the relay creates.")
+    configs: Annotated[
+        dict[NonEmpty, str] | None,
+        About(reason="the broker's own", reaches="the topic that is created"),
+    ] = Field(
+        None,
+        description="Kafka's settings of a topic that the relay creates, such as"
+        ' `{"cleanup.policy": "compact"}`; all values are strings.',
+    )
+
+    RELATIONS: ClassVar[tuple[Relation, ...]] = only_with(
+        "policy", "create", "partitions", "replication", "configs"
     )
 
 

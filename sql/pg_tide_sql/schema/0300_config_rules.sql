@@ -418,30 +418,146 @@ as $$
   },
   "topics": {
    "default": {
-    "policy": "broker"
+    "configs": null,
+    "partitions": null,
+    "policy": "broker",
+    "replication": null
    },
    "required": false,
    "rule": {
     "keys": {
+     "configs": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "names": {
+        "expects": "a string that is not empty",
+        "length_min": 1,
+        "type": "string",
+        "what": "a string"
+       },
+       "nullable": true,
+       "type": "map",
+       "values": {
+        "expects": "a string",
+        "type": "string",
+        "what": "a string"
+       },
+       "what": "an object or null"
+      }
+     },
+     "partitions": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 100000 (partitions)",
+       "max": 100000,
+       "min": 1,
+       "nullable": true,
+       "type": "integer",
+       "what": "a whole number or null"
+      }
+     },
      "policy": {
       "default": "broker",
       "required": false,
       "rule": {
        "enum": [
         "broker",
-        "require"
-       ],
-       "expects": "one of \"broker\", \"require\"",
-       "not_yet": [
+        "require",
         "create"
        ],
+       "expects": "one of \"broker\", \"require\", \"create\"",
+       "not_yet": [],
        "type": "string",
        "what": "a string"
+      }
+     },
+     "replication": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 10000 (copies)",
+       "max": 10000,
+       "min": 1,
+       "nullable": true,
+       "type": "integer",
+       "what": "a whole number or null"
       }
      }
     },
     "not_yet": [],
-    "relations": [],
+    "relations": [
+     {
+      "at": "partitions",
+      "message": "has no effect unless policy is \"create\"",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "partitions"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "policy"
+        ],
+        "test": "none_of",
+        "values": [
+         "create"
+        ]
+       }
+      ]
+     },
+     {
+      "at": "replication",
+      "message": "has no effect unless policy is \"create\"",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "replication"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "policy"
+        ],
+        "test": "none_of",
+        "values": [
+         "create"
+        ]
+       }
+      ]
+     },
+     {
+      "at": "configs",
+      "message": "has no effect unless policy is \"create\"",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "configs"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "policy"
+        ],
+        "test": "none_of",
+        "values": [
+         "create"
+        ]
+       }
+      ]
+     }
+    ],
     "type": "object",
     "what": "an object"
    }
@@ -821,8 +937,11 @@ as
     (27, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
     (28, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
     (29, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
-    (30, 'topics', 'object', 'an object', null, false, '{"policy": "broker"}', 'How topics that do not exist are treated.', 'see its keys', null),
-    (31, 'topics.policy', 'string', 'one of "broker", "require"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics')
+    (30, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
+    (31, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
+    (32, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
+    (33, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
+    (34, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

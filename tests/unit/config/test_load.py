@@ -44,7 +44,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         "wire_format": "native",
         "transform": {"filter": None, "payload": None, "on_null": "pass"},
         "routing": {"rules": []},
-        "topics": {"policy": "broker"},
+        "topics": {"policy": "broker", "partitions": None, "replication": None, "configs": None},
     }
 
 

@@ -1,0 +1,120 @@
+"""``pg-tide topics``."""
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from psycopg.errors import InsufficientPrivilege
+
+from pg_tide_relay.commands.failure import CommandError, ExitCode
+from pg_tide_relay.commands.flags import ALLOW_ENV_HELP, DatabaseFlags, LogFlags, Output
+from pg_tide_relay.commands.output import print_json, print_table
+from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
+from pg_tide_relay.connect import describe, open_connection
+from pg_tide_sql.statements import statement
+
+if TYPE_CHECKING:
+    from pg_tide_relay.topics_ensure import Ensure
+
+Pipeline = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="PIPELINE", show_default="all pipelines stored in the database", help="Name of a pipeline."
+    ),
+]
+Create = Annotated[
+    bool,
+    typer.Option(
+        "--create",
+        envvar="PG_TIDE_CREATE",
+        help="Create the topics that are missing, where the pipeline's topics.policy is create.",
+    ),
+]
+AllowEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-env",
+        envvar="PG_TIDE_ALLOW_ENV",
+        metavar="PATTERN",
+        show_default="KAFKA_*, CONFLUENT_*, SCHEMA_REGISTRY_*, TIDE_*",
+        help=ALLOW_ENV_HELP,
+    ),
+]
+_THERE = ("exists", "created", "depends on messages")
+
+
+def ensure(
+    database: DatabaseFlags,
+    log: LogFlags,
+    pipeline: Pipeline = None,
+    create: Create = False,
+    allow_env: AllowEnv = None,
+    output: Output = "table",
+) -> None:
+    """Say whether the topics of pipelines exist on their clusters, and create those that are missing.
+
+    Without --create nothing is changed. With it the relay's own way is taken: topics.partitions,
+    topics.replication and topics.configs of the pipeline decide, and topics that exist are left as they are.
+
+    Looked for are the topics that are known before there is a message: {stream_table} is filled in, {op} stands
+    for three topics, and those of routing rules count too. A template that asks for more is listed as it is.
+
+    Needs a relay's rights in the database. References such as ${env:KAFKA_PASSWORD} are resolved in the
+    environment of this command, as the relay does it in its own.
+
+    Exit code 0: every topic is there; 1: one is missing, or the cluster does not say; 75: a cluster is away;
+    78: a configuration is invalid.
+    """
+    del log
+    stored = _stored(database.postgres_url, pipeline)
+    # Loads librdkafka.
+    from pg_tide_relay.topics_ensure import Ensure  # noqa: PLC0415
+
+    done = Ensure(create=create, environ=os.environ, allowed=(*ALLOWED_BY_DEFAULT, *(allow_env or ())))
+    for name, outbox, config in stored:
+        done.pipeline(name, outbox, config)
+    code = _code(done)
+    if output == "json":
+        topics, faults = map(asdict, done.findings), map(asdict, done.faults)
+        print_json({"complete": code == ExitCode.OK, "topics": list(topics), "faults": list(faults)})
+    else:
+        _print(done)
+    if code != ExitCode.OK:
+        raise typer.Exit(code)
+
+
+def _stored(dsn: str, pipeline: str | None) -> list[tuple[str, str, dict[str, Any]]]:
+    with open_connection(dsn, "topics") as conn:
+        try:
+            stored = list(conn.execute(statement("topics_pipelines"), {"pipeline": pipeline}))
+        except InsufficientPrivilege:
+            raise CommandError(
+                f"{describe(dsn)} may not read the configurations of pipelines",
+                cure="use the role of a relay, or give this one its rights: "
+                "select tide.role_grant('relay', '<role>');",
+            ) from None
+    if pipeline is not None and not stored:
+        raise CommandError(
+            f"{describe(dsn)}: no pipeline is named {pipeline!r}",
+            cure="pg-tide status lists the pipelines",
+            code=ExitCode.USAGE,
+        )
+    return stored
+
+
+def _code(done: "Ensure") -> ExitCode:
+    if done.faults:
+        return ExitCode.CONFIGURATION
+    states = {finding.state for finding in done.findings}
+    if "cluster away" in states:
+        return ExitCode.TEMPORARY
+    return ExitCode.OK if states.issubset(_THERE) else ExitCode.FAILURE
+
+
+def _print(done: "Ensure") -> None:
+    for fault in done.faults:
+        hint = f" ({fault.hint})" if fault.hint else ""
+        typer.echo(f"{fault.pipeline}: error: {fault.path}: {fault.message}{hint}")
+    columns = ("pipeline", "topic", "policy", "state", "reason")
+    print_table("Topics", columns, map(asdict, done.findings))
