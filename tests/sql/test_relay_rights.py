@@ -10,7 +10,7 @@ from psycopg import sql
 from fix_sql import Logins, Ring
 from pg_tide_sql.statements import statement
 
-RELAY_FILES = ("poll.sql", "relay.sql")
+RELAY_FILES = ("poll.sql", "relay.sql", "preview.sql")
 VALUES = {
     "alive_ms": 1000,
     "cur": "10:10:",

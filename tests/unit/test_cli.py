@@ -16,7 +16,7 @@ from pg_tide_relay.commands import run as run_command
 from pg_tide_relay.settings import RelaySettings
 from pg_tide_sql.versions import RELEASE
 
-COMMANDS = ["run", "install", "upgrade", "uninstall", "status", "validate"]
+COMMANDS = ["run", "install", "upgrade", "uninstall", "status", "validate", "preview"]
 GOOD = {"sink_type": "kafka", "brokers": "localhost:9092", "topic": "order-events"}
 NOBODY = "postgresql://app:geheim@127.0.0.1:1/shop"
 
@@ -239,9 +239,9 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 # -- databases that can't be reached, and secrets --
 
 
-@pytest.mark.parametrize("command", ["install", "upgrade", "uninstall", "status", "validate"])
+@pytest.mark.parametrize("command", ["install", "upgrade", "uninstall", "status", "validate", "preview p"])
 def test_a_database_that_is_away_is_temporary_and_named_without_its_password(command: str) -> None:
-    result = pg_tide(command, "--postgres-url", NOBODY)
+    result = pg_tide(*command.split(), "--postgres-url", NOBODY)
     assert result.exit_code == 75
     assert "database shop on 127.0.0.1:1 as app" in result.stderr
     assert "What to do: " in result.stderr
@@ -348,6 +348,16 @@ def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
     result = pg_tide("validate", str(tmp_path / "none.json"))
     assert result.exit_code == 2
     assert "none.json can't be read: No such file" in result.stderr
+
+
+@pytest.mark.parametrize(("content", "code"), [("{", 78), (None, 2)], ids=["no JSON", "no file"])
+def test_a_file_to_try_that_can_not_be_read_is_told_before_any_database_is_asked(
+    tmp_path: Path, content: str | None, code: int
+) -> None:
+    path = str(tmp_path / "none.json") if content is None else configuration(tmp_path, content)
+    result = pg_tide("preview", "p", "--config", path, "--postgres-url", NOBODY)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert path in result.stderr
 
 
 # -- logs --
