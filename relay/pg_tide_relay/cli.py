@@ -9,6 +9,7 @@ from pg_tide_relay.commands.dev import dev
 from pg_tide_relay.commands.failure import CommandError, ExitCode
 from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags, with_flags
 from pg_tide_relay.commands.install import install
+from pg_tide_relay.commands.preview import preview
 from pg_tide_relay.commands.run import RunFlags, relay_settings, run, run_relay
 from pg_tide_relay.commands.status import status
 from pg_tide_relay.commands.topics import ensure
@@ -75,7 +76,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback(invoke_without_command=True)(with_flags(_start))
-    for command in (run, install, upgrade, uninstall, status, validate, dev):
+    for command in (run, install, upgrade, uninstall, status, validate, preview, dev):
         app.command(epilog=_EPILOG)(with_flags(command))
     topics = typer.Typer(help="The topics of pipelines on their clusters.", no_args_is_help=True)
     topics.command(epilog=_EPILOG)(with_flags(ensure))

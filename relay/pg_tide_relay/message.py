@@ -109,13 +109,13 @@ class Message(tuple[Any, ...]):
                 "key": None if key is None else key.decode(),
                 "dedup_key": None if dedup_key is None else dedup_key.decode(),
                 "headers": None if headers is None else self.headers,
-                "created_at": _iso(created_at),
+                "created_at": rfc3339(created_at),
                 "old_payload": self.old_payload,
             }
         return self._metadata
 
 
-def _iso(created_at: int) -> str:
-    """RFC 3339 with microseconds, in UTC."""
+def rfc3339(created_at: int) -> str:
+    """A row's created_at in RFC 3339, with microseconds, in UTC."""
     moment = _POSTGRES_EPOCH + timedelta(microseconds=created_at)
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

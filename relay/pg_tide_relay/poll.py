@@ -6,8 +6,8 @@ which see everything that is visible in the snapshot. Each transaction states RE
 planner settings itself, because a transaction pooler may give every transaction another server connection.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from heapq import merge
@@ -94,7 +94,7 @@ def open_windows(conn: Connection, wanted: Mapping[int, WindowWanted], seen: str
         if in_recovery:
             raise StandbyError(_STANDBY)
         end = text.decode()
-        first_ids = _first_ids(conn, wanted, end)
+        first_ids = first_ids_of(conn, wanted, end)
     hit("after_window_open")
     if first_ids:
         _ensure_flushed(conn, lsn.decode())
@@ -122,8 +122,11 @@ _STANDBY = (
 )
 
 
-def _first_ids(conn: Connection, wanted: Mapping[int, WindowWanted], end: str) -> dict[int, int]:
-    """Pipelines that have messages in their windows, with the windows' first ids; asked in one round trip."""
+def first_ids_of(conn: Connection, wanted: Mapping[int, WindowWanted], end: str) -> dict[int, int]:
+    """Pipelines that have messages in their windows, with the windows' first ids.
+
+    In the caller's transaction; one round trip where that is sent as a pipeline. Raises CursorDoubtError.
+    """
     asked: list[tuple[int, Any, Any]] = []
     found = {}
     for pipeline_id, want in wanted.items():
@@ -167,8 +170,17 @@ def _ensure_flushed(conn: Connection, lsn: str) -> None:
             cur.execute(SQL(statement("flush")))
 
 
-def read_page(conn: Connection, outbox_id: int, position: Position, size: int) -> Page:
-    """The next messages behind the position in id order: at most ``size``, and about PAGE_BYTES of payloads."""
+def read_page(
+    conn: Connection,
+    outbox_id: int,
+    position: Position,
+    size: int,
+    within: Callable[[Connection], AbstractContextManager[object]] = _one_transaction,
+) -> Page:
+    """The next messages behind the position in id order: at most ``size``, and about PAGE_BYTES of payloads.
+
+    ``within`` gives the transaction: one of the page's own, unless told otherwise.
+    """
     running = [] if position.replaying else snapshot_running(position.prev)
     values = {
         "prev": position.prev,
@@ -182,7 +194,7 @@ def read_page(conn: Connection, outbox_id: int, position: Position, size: int) -
     }
     main = conn.cursor(binary=True)
     late = conn.cursor(binary=True)
-    with _one_transaction(conn):
+    with within(conn):
         pins = conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
         name = "page_replay" if position.replaying else "page_main"
         main.execute(_in_table(name, outbox_id), values, prepare=True)

@@ -6,8 +6,17 @@ import pytest
 
 from database.reading import Scene
 from fix_postgres import database_on
+from fix_sql import logins
 from pg_tide_dev.databases import Database
 from pg_tide_dev.postgres import PostgresServer
+
+__all__ = ["logins", "quiet_logs", "scene", "shared_database"]
+
+
+@pytest.fixture
+def quiet_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that are called in this process leave its logs as they are."""
+    monkeypatch.setattr("pg_tide_relay.logs.configure", lambda *_given: None)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from fix_sql import Logins, Ring
 from pg_tide_relay import cli
 from pg_tide_sql.statements import statement
 
-RELAY_FILES = ("poll.sql", "relay.sql", "topics.sql")
+RELAY_FILES = ("poll.sql", "relay.sql", "topics.sql", "preview.sql")
 VALUES = {
     "alive_ms": 1000,
     "cur": "10:10:",

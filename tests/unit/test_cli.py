@@ -13,7 +13,7 @@ from pg_tide_relay.commands import run as run_command
 from pg_tide_relay.settings import RelaySettings
 from pg_tide_sql.versions import RELEASE
 
-COMMANDS = ["run", "install", "upgrade", "uninstall", "status", "validate", "topics ensure"]
+COMMANDS = ["run", "install", "upgrade", "uninstall", "status", "validate", "preview", "topics ensure"]
 NOBODY = "postgresql://app:geheim@127.0.0.1:1/shop"
 
 
@@ -263,7 +263,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["install", "upgrade", "uninstall", "status", "validate", "topics ensure"]
+    "command", ["install", "upgrade", "uninstall", "status", "validate", "preview p", "topics ensure"]
 )
 def test_a_database_that_is_away_is_temporary_and_named_without_its_password(command: str) -> None:
     result = pg_tide(*command.split(), "--postgres-url", NOBODY)

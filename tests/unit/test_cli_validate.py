@@ -87,3 +87,13 @@ def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
     result = pg_tide("validate", str(tmp_path / "none.json"))
     assert result.exit_code == 2
     assert "none.json can't be read: No such file" in result.stderr
+
+
+@pytest.mark.parametrize(("content", "code"), [("{", 78), (None, 2)], ids=["no JSON", "no file"])
+def test_a_file_to_try_that_can_not_be_read_is_told_before_any_database_is_asked(
+    tmp_path: Path, content: str | None, code: int
+) -> None:
+    path = str(tmp_path / "none.json") if content is None else configuration(tmp_path, content)
+    result = pg_tide("preview", "p", "--config", path, "--postgres-url", NOBODY)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert path in result.stderr

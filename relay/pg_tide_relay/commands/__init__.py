@@ -1,14 +1,17 @@
 """The commands of ``pg-tide``, one module each, and what they share:
 
-failure     exit codes, and how errors become a sentence for the operator
-flags       groups of flags, and how a command receives them
-output      tables and JSON on stdout
-run         the relay
-install     brings the schema to this program's version
-upgrade     the same, where a schema exists
-uninstall   removes the schema
-status      pipelines, lag, relays
-validate    configurations of pipelines, from a file or from the database
-topics      topics of pipelines: are they there, and create those that are missing
-dev         the demo, on servers from packages
+failure         exit codes, and how errors become a sentence for the operator
+flags           groups of flags, and how a command receives them
+output          tables and JSON on stdout
+config_file     a pipeline's configuration from a file or from stdin
+run             the relay
+install         brings the schema to this program's version
+upgrade         the same, where a schema exists
+uninstall       removes the schema
+status          pipelines, lag, relays
+validate        configurations of pipelines, from a file or from the database
+preview         what a pipeline would send next, without sending it
+preview_output  messages and their records, for people and for programs
+topics          topics of pipelines: are they there, and create those that are missing
+dev             the demo, on servers from packages
 """

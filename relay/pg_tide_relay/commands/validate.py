@@ -1,18 +1,16 @@
 """``pg-tide validate``."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pg_tide_relay.commands.failure import CommandError, ExitCode
+from pg_tide_relay.commands.config_file import read_config
+from pg_tide_relay.commands.failure import ExitCode
 from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags, Output
 from pg_tide_relay.commands.output import print_json
-from pg_tide_relay.config.load import validate_stored
 from pg_tide_relay.connect import open_connection
-from pg_tide_relay.transform import expression_problems
+from pg_tide_relay.preview import problems_of
 from pg_tide_sql.statements import statement
 
 File = Annotated[
@@ -34,7 +32,7 @@ def validate(database: DatabaseFlags, log: LogFlags, file: File = None, output: 
     warnings alone are no error.
     """
     del log
-    configurations = _stored(database.postgres_url) if file is None else [(str(file), _from_file(file))]
+    configurations = _stored(database.postgres_url) if file is None else [(str(file), read_config(file))]
     findings = [
         {
             "source": name,
@@ -44,7 +42,7 @@ def validate(database: DatabaseFlags, log: LogFlags, file: File = None, output: 
             "hint": problem.hint,
         }
         for name, configuration in configurations
-        for problem in (*validate_stored(configuration), *expression_problems(configuration))
+        for problem in problems_of(configuration)
     ]
     errors = sum(finding["severity"] == "error" for finding in findings)
     if output == "json":
@@ -70,25 +68,3 @@ def _print(checked: int, errors: int, findings: list[dict[str, Any]]) -> None:
 def _stored(dsn: str) -> list[tuple[str, Any]]:
     with open_connection(dsn, "validate") as conn:
         return list(conn.execute(statement("validate_pipelines")))
-
-
-def _from_file(file: Path) -> Any:
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise CommandError(
-            f"{file} can't be read: {reason}", cure="name a JSON file", code=ExitCode.USAGE
-        ) from None
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise CommandError(
-            f"{file} is no JSON: {error}",
-            cure="write one JSON object, as in tide.relay_set_outbox",
-            code=ExitCode.CONFIGURATION,
-        ) from None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no value in JSON")

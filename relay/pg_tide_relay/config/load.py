@@ -1,13 +1,21 @@
 """A stored configuration becomes a ``PipelineConfig``."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pg_tide_relay.config.check import check
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT, referring_paths, resolve
 from pg_tide_relay.config.problems import ConfigError, Problem
 from pg_tide_relay.config.rules import pipeline_rules
+
+RECORD_KEYS: Final = frozenset(
+    {"sink_type", "topic", "message_key", "headers", "wire_format", "transform", "routing"}
+)
+"""The keys that a record depends on. All others say how Kafka is reached, and how fast."""
+
+_NO_BROKERS: Final = "nowhere:9092"
+"""Stands in for a required key, where nothing is connected to."""
 
 
 def validate_stored(stored: Any) -> list[Problem]:
@@ -25,6 +33,27 @@ def load_pipeline_config(
     ``allowed``: shell patterns of the environment variables that the configuration may refer to.
     """
     _raise_errors(validate_stored(stored))
+    return _resolved(stored, environ, allowed)
+
+
+def load_record_config(
+    stored: Mapping[str, Any],
+    environ: Mapping[str, str],
+    allowed: Sequence[str] = ALLOWED_BY_DEFAULT,
+) -> PipelineConfig:
+    """The same for who makes records and connects to nothing: no secret of the relay is needed.
+
+    All keys are checked as they are stored; those that no record depends on are then left out, so that their
+    references are never looked up.
+    """
+    _raise_errors(validate_stored(stored))
+    kept = {key: value for key, value in stored.items() if key in RECORD_KEYS}
+    return _resolved(kept | {"brokers": _NO_BROKERS}, environ, allowed)
+
+
+def _resolved(
+    stored: Mapping[str, Any], environ: Mapping[str, str], allowed: Sequence[str]
+) -> PipelineConfig:
     resolved = resolve(stored, environ, allowed)
     _raise_errors(check(pipeline_rules(), resolved, referring_paths(stored)))
     return PipelineConfig.model_validate(resolved)

@@ -1,0 +1,159 @@
+"""``pg-tide preview``."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import psycopg
+import typer
+
+from pg_tide_relay.commands.config_file import read_config
+from pg_tide_relay.commands.failure import CommandError, ExitCode
+from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags, Output
+from pg_tide_relay.commands.output import print_json
+from pg_tide_relay.commands.preview_output import as_json, as_text
+from pg_tide_relay.config.nearest import nearest
+from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
+from pg_tide_relay.config.problems import ConfigError
+from pg_tide_relay.connect import describe, open_connection
+from pg_tide_relay.peek import Peek, UnknownPipelineError, peek
+from pg_tide_relay.poll import CursorDoubtError
+from pg_tide_relay.preview import Previewed, compile_stored, problems_of
+from pg_tide_relay.preview import preview as preview_rows
+from pg_tide_relay.readiness import NotReadyError
+
+_LIMIT_MAX: Final = 1_000
+_NAMES_MAX: Final = 10
+
+Pipeline = Annotated[
+    str, typer.Argument(metavar="PIPELINE", help="Name of the pipeline, as in tide.pipelines.")
+]
+Limit = Annotated[
+    int,
+    typer.Option(
+        "--limit", envvar="PG_TIDE_LIMIT", min=1, max=_LIMIT_MAX, help="How many messages to show at most."
+    ),
+]
+From = Annotated[
+    int | None,
+    typer.Option(
+        "--from",
+        envvar="PG_TIDE_FROM",
+        metavar="ID",
+        min=0,
+        max=2**63 - 1,
+        show_default="where the cursor of the pipeline's group stands",
+        help="Start at this message, or the next one there is, whether or not it was sent already.",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        envvar="PG_TIDE_CONFIG",
+        metavar="FILE",
+        show_default="the one stored in the database",
+        help="A JSON file with the configuration to try; - reads stdin.",
+    ),
+]
+AllowEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-env",
+        envvar="PG_TIDE_ALLOW_ENV",
+        metavar="PATTERN",
+        show_default=", ".join(ALLOWED_BY_DEFAULT),
+        help="Further environment variables that the configuration may refer to, as given to the relay.",
+    ),
+]
+
+
+def preview(
+    database: DatabaseFlags,
+    log: LogFlags,
+    pipeline: Pipeline,
+    limit: Limit = 5,
+    from_id: From = None,
+    config: Config = None,
+    allow_env: AllowEnv = None,
+    output: Output = "table",
+) -> None:
+    """Show what a pipeline would send next: each message, and the record that it becomes. Nothing is sent.
+
+    Begins where the cursor of the pipeline's group stands, or at --from; for each message it shows topic, key,
+    headers and value byte for byte as the relay would produce them, or that the message is filtered, or the
+    error that would stop the pipeline there. Neither moves nor locks anything, needs no Kafka, and may be used
+    while relays run: what they have sent and not settled yet is shown, too. Whether Kafka would take a record
+    (its size, the topic) is not asked.
+
+    --config FILE tries another configuration on the same messages, before tide.relay_set_outbox stores it.
+
+    Needs the rights of a relay: select tide.role_grant('relay', '<role>'). References such as
+    ${env:TIDE_REGION} are looked up in this environment where a record depends on them; passwords and
+    addresses are not needed.
+
+    Exit code 1 when a message is in error, 78 when the configuration can't be used.
+    """
+    del log
+    tried = None if config is None else read_config(config)
+    found = _peek(database.postgres_url, pipeline, limit, from_id)
+    stored = found.config if config is None else tried
+    source = f"pipeline {pipeline!r}" if config is None else str(config)
+    messages = _shaped(source, stored, found, (*ALLOWED_BY_DEFAULT, *(allow_env or ())))
+    if output == "json":
+        print_json(as_json(pipeline, found, from_id, messages))
+    else:
+        typer.echo(as_text(pipeline, found, from_id, messages))
+    if any(message.outcome == "error" for message in messages):
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+def _shaped(source: str, stored: Any, found: Peek, allowed: tuple[str, ...]) -> list[Previewed]:
+    for problem in problems_of(stored):
+        if problem.severity == "warning":
+            typer.echo(f"{source}: warning: {problem}", err=True)
+    try:
+        shape = compile_stored(stored, found.outbox, os.environ, allowed)
+    except ConfigError as error:
+        problems = "".join(f"\n  {problem}" for problem in error.problems)
+        raise CommandError(
+            f"the configuration of {source} can't be used:{problems}",
+            cure="correct it in all these places; pg-tide preview --config FILE tries another one",
+            code=ExitCode.CONFIGURATION,
+        ) from None
+    return preview_rows(shape, found.rows)
+
+
+def _peek(dsn: str, pipeline: str, limit: int, from_id: int | None) -> Peek:
+    with open_connection(dsn, "preview") as conn:
+        try:
+            return peek(conn, pipeline, limit, from_id)
+        except UnknownPipelineError as error:
+            raise CommandError(
+                f"{describe(dsn)}: {error}", cure=_which(pipeline, error.names), code=ExitCode.USAGE
+            ) from None
+        except NotReadyError as error:
+            code = ExitCode.CONFIGURATION if error.final else ExitCode.FAILURE
+            raise CommandError(f"{describe(dsn)}: {error}", cure=error.cure, code=code) from None
+        except CursorDoubtError as error:
+            raise CommandError(
+                f"{describe(dsn)}: {error}",
+                cure="a relay refuses it, too; repair it: select tide.group_rebase('<group>', '<outbox>');",
+            ) from None
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise CommandError(
+                f"{describe(dsn)}: {error.diag.message_primary}",
+                cure="use a role with the rights of a relay, or give them to this one: "
+                "select tide.role_grant('relay', '<role>');",
+            ) from None
+
+
+def _which(pipeline: str, names: Sequence[str]) -> str:
+    guess = nearest(pipeline, names)
+    if guess is not None:
+        return f"did you mean {guess!r}?"
+    if not names:
+        return "there is none yet: make one with tide.relay_set_outbox"
+    more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
+    return f"there are {', '.join(names[:_NAMES_MAX])}{more}"

@@ -1,0 +1,77 @@
+"""What a pipeline would make of messages: their records, as the relay shapes them, or why there are none."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pg_tide_relay.config.load import load_record_config, validate_stored
+from pg_tide_relay.config.placeholders import UnresolvedVariable
+from pg_tide_relay.config.problems import ConfigError, Problem
+from pg_tide_relay.encode import Record, Shape, compile_shape
+from pg_tide_relay.errors import ConfigurationError, MessageError
+from pg_tide_relay.message import Row
+from pg_tide_relay.transform import expression_problems
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Previewed:
+    """One message and what would become of it."""
+
+    row: Row
+    record: Record | None = None
+    error: str | None = None  # the cause that the pipeline's state would show
+
+    @property
+    def outcome(self) -> Literal["sent", "filtered", "error"]:
+        """In one word; the keys of the command's output."""
+        if self.error is not None:
+            return "error"
+        return "filtered" if self.record is None else "sent"
+
+
+def problems_of(stored: Any) -> list[Problem]:
+    """Errors and warnings of a configuration as it is stored, expressions included: what ``validate`` tells."""
+    return [*validate_stored(stored), *expression_problems(stored)]
+
+
+def compile_stored(
+    stored: Mapping[str, Any], outbox: str, environ: Mapping[str, str], allowed: Sequence[str]
+) -> Shape:
+    """The shape that the relay would compile; raises ConfigError.
+
+    References are looked up in this environment, but only where a record depends on them.
+    """
+    errors = [problem for problem in problems_of(stored) if problem.severity == "error"]
+    if errors:
+        raise ConfigError(errors)
+    try:
+        return compile_shape(load_record_config(stored, environ, allowed), outbox)
+    except ConfigError as error:
+        raise ConfigError(_seen_from_here(problem) for problem in error.problems) from error
+    except ConfigurationError as error:
+        raise ConfigError([Problem(path=error.key, severity="error", message=error.cause)]) from error
+
+
+def _seen_from_here(problem: Problem) -> Problem:
+    """What is missing is missing here; the relay may well have it."""
+    if not isinstance(problem, UnresolvedVariable) or problem.reason == "not text":
+        return problem
+    if problem.reason == "not allowed":
+        return replace(problem, hint=f"where the relay has --allow-env {problem.name}, give it here, too")
+    return replace(
+        problem,
+        message=f"the environment variable {problem.name} is not set here",
+        hint=f"records depend on it: set {problem.name} as it is set for the relay",
+    )
+
+
+def preview(shape: Shape, rows: Iterable[Row]) -> list[Previewed]:
+    """What becomes of each message; one that fails does not hide those behind it."""
+    return [_previewed(shape, row) for row in rows]
+
+
+def _previewed(shape: Shape, row: Row) -> Previewed:
+    try:
+        return Previewed(row=row, record=shape(row))
+    except MessageError as error:
+        return Previewed(row=row, error=error.cause)

@@ -1,0 +1,16 @@
+-- What pg-tide preview reads beside the relay's own statements (poll.sql): open to tide_relay. Locks no row.
+
+-- name: preview_pipeline
+-- A pipeline, where its group's cursor stands, and why the cursor can't be trusted.
+select p.config, o.outbox_id, o.name as outbox, g.name as consumer_group,
+       c.prev::text, c.cur::text, c.first_id, c.last_id, c.window_token, c.replay_from, c.replay_last,
+       tide._cursor_doubt(c, c.xmin) as doubt
+  from tide.pipeline p
+  join tide.outbox o on o.outbox_id = p.outbox_id
+  join tide.consumer_group g on g.group_id = p.group_id
+  join tide.cursor c on c.group_id = g.group_id and c.shard = 0
+ where p.name = %(pipeline)s
+
+-- name: preview_names
+-- For whoever misspelt one.
+select name from tide.pipeline order by name
