@@ -27,6 +27,7 @@ message           a row, and the documents in it, parsed when asked for
 transform         which messages are sent, and in which shape: filter and projection
 encode            from a row to its record: transform, route and the wire format in one closure
 route             the record's topic and key
+wire              the wire format that a configuration asks for
 delivery          the batches of one pipeline, until each message has an outcome
 window            those batches, and the longest prefix that is settled
 hand_over         the loop that runs once per message

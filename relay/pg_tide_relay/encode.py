@@ -13,6 +13,7 @@ from pg_tide_relay.expression import Expression, is_false
 from pg_tide_relay.message import POSTGRES_EPOCH_US, Message, Row, decode_headers
 from pg_tide_relay.route import KeyOf, TopicOf, compile_key, compile_topic, has_members
 from pg_tide_relay.transform import compile_expression, compile_transform
+from pg_tide_relay.wire import compile_format
 from pg_tide_wire_formats.headers import Headers, compile_headers
 from pg_tide_wire_formats.native import native_value
 
@@ -45,8 +46,8 @@ class _Route(NamedTuple):
 def compile_shape(config: PipelineConfig, outbox: str) -> Shape:
     """Prepare the way of this pipeline's messages; raises ConfigurationError."""
     route = _compile_route(outbox, config.topic, config.message_key, config.headers, "")
-    if reads_documents(config):
-        return _shape_by_documents(config, outbox, route)
+    if _reads_documents(config) or config.wire_format != "native" or config.wire_config.emit_tombstones:
+        return _shape_by_steps(config, outbox, route)
     constant, topic_of = (route.topic, None) if isinstance(route.topic, str) else ("", route.topic)
     _, key_of, headers_of = route
 
@@ -67,7 +68,7 @@ def compile_shape(config: PipelineConfig, outbox: str) -> Shape:
     return shape
 
 
-def reads_documents(config: PipelineConfig) -> bool:
+def _reads_documents(config: PipelineConfig) -> bool:
     """Whether something in this configuration looks into payloads or headers, so that they must be parsed."""
     templates = [config.topic, config.message_key]
     return (
@@ -88,9 +89,11 @@ def _compile_route(
     )
 
 
-def _shape_by_documents(config: PipelineConfig, outbox: str, otherwise: _Route) -> Shape:
+def _shape_by_steps(config: PipelineConfig, outbox: str, otherwise: _Route) -> Shape:
+    """The general way: filter, projection, rules, and any wire format."""
     transform = compile_transform(config.transform)
     rules = _compile_rules(config, outbox)
+    encode = compile_format(config, outbox)
 
     def shape(row: Row) -> Record | None:
         message = Message(row)
@@ -102,16 +105,19 @@ def _shape_by_documents(config: PipelineConfig, outbox: str, otherwise: _Route) 
             if not is_false(message.value_of(when, message.subject, place)):
                 topic, key_of, headers_of = route
                 break
-        message_id, op, _, dedup_key, payload, _, own, created_at = shaped
+        message_id, op, _, dedup_key, _, _, own, created_at = shaped
         created_us = created_at + POSTGRES_EPOCH_US
         own_headers = None if own is None else decode_headers(message_id, own)
         routed = cast(Row, message)
+        key = key_of(routed)
+        headers = headers_of(message_id, op, dedup_key, created_us, own_headers)
+        value, headers = encode(shaped, key, created_us, headers)
         return _make(
             (
                 topic if isinstance(topic, str) else topic(routed),
-                key_of(routed),
-                native_value(payload),
-                headers_of(message_id, op, dedup_key, created_us, own_headers),
+                key,
+                value,
+                headers,
                 created_us // 1000,
             )
         )

@@ -2644,18 +2644,105 @@ as $$
     "what": "an object"
    }
   },
+  "wire_config": {
+   "default": {
+    "emit_tombstones": false,
+    "mode": null,
+    "source": null,
+    "type": null
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "emit_tombstones": {
+      "default": false,
+      "required": false,
+      "rule": {
+       "type": "boolean",
+       "what": "true or false"
+      }
+     },
+     "mode": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "enum": [
+        "binary",
+        "structured"
+       ],
+       "expects": "one of \"binary\", \"structured\"",
+       "not_yet": [],
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "source": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a template of a source",
+       "length_min": 1,
+       "nullable": true,
+       "template": {
+        "dotted": [],
+        "literal": null,
+        "literal_expects": null,
+        "literal_length_max": null,
+        "placeholders": [
+         "stream_table"
+        ],
+        "refused": []
+       },
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "type": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a template of a type",
+       "length_min": 1,
+       "nullable": true,
+       "template": {
+        "dotted": [],
+        "literal": null,
+        "literal_expects": null,
+        "literal_length_max": null,
+        "placeholders": [
+         "stream_table",
+         "op"
+        ],
+        "refused": []
+       },
+       "type": "string",
+       "what": "a string or null"
+      }
+     }
+    },
+    "not_yet": [
+     "server_name",
+     "envelope",
+     "key_strategy"
+    ],
+    "relations": [],
+    "type": "object",
+    "what": "an object"
+   }
+  },
   "wire_format": {
    "default": "native",
    "required": false,
    "rule": {
     "enum": [
-     "native"
+     "native",
+     "cloudevents"
     ],
-    "expects": "\"native\"",
+    "expects": "one of \"native\", \"cloudevents\"",
     "not_yet": [
      "debezium",
-     "avro",
-     "cloudevents"
+     "avro"
     ],
     "type": "string",
     "what": "a string"
@@ -2665,7 +2752,6 @@ as $$
  "not_yet": [
   "schema_registry",
   "serialization",
-  "wire_config",
   "dlq",
   "rate_limit",
   "delivery"
@@ -2875,6 +2961,75 @@ as $$
    ]
   },
   {
+   "at": "wire_config.mode",
+   "message": "has no effect unless wire_format is \"cloudevents\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.mode"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "cloudevents"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.source",
+   "message": "has no effect unless wire_format is \"cloudevents\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.source"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "cloudevents"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.type",
+   "message": "has no effect unless wire_format is \"cloudevents\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.type"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "cloudevents"
+     ]
+    }
+   ]
+  },
+  {
    "at": "acks",
    "message": "a message can be lost when a broker fails; acks \"all\" is safe",
    "severity": "warning",
@@ -2956,22 +3111,27 @@ as
     (16, 'request_timeout_ms', 'int', 'a whole number from 1 to 900000 (ms)', 'ms', false, '30000', 'How long a broker may take to answer a produce request.', 'Kafka''s own default', 'request.timeout.ms, the detection of an absent cluster'),
     (17, 'message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key, which decides the partition: `{dedup_key}`, `{key}`, `{stream_table}`, `{op}`, `{outbox_id}`, `{payload.a.b}`, `{headers.name}`.', 'the message''s key, else its dedup key', 'the record''s key'),
     (18, 'headers', 'object', 'an object', null, false, 'null', 'Headers on every record; names with `pg_tide_` are reserved.', 'none beside those of the message', 'the record''s headers'),
-    (19, 'wire_format', 'string', '"native"', null, false, '"native"', 'How a message becomes the record''s bytes.', 'the payload as PostgreSQL renders it', 'the record''s value'),
-    (20, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
-    (21, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
-    (22, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
-    (23, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
-    (24, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
-    (25, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
-    (26, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
-    (27, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
-    (28, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
-    (29, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
-    (30, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
-    (31, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
-    (32, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
-    (33, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
-    (34, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
+    (19, 'wire_format', 'string', 'one of "native", "cloudevents"', null, false, '"native"', 'How a message becomes the record''s bytes: `native` is the payload as it is, `cloudevents` an event of CloudEvents 1.0.', 'the payload as PostgreSQL renders it', 'the record''s value and headers'),
+    (20, 'wire_config', 'object', 'an object', null, false, '{"emit_tombstones": false, "mode": null, "source": null, "type": null}', 'Options of the wire format.', 'see its keys', null),
+    (21, 'wire_config.emit_tombstones', 'bool', 'true or false', null, false, 'false', 'Whether a delete without payload becomes a record without value (native format); else its value is the JSON `null`.', 'a tombstone makes compaction forget the key', 'the record''s value'),
+    (22, 'wire_config.mode', 'string', 'one of "binary", "structured"', null, false, 'null', 'CloudEvents'' content mode: `binary` has attributes as headers and the payload as value, `structured` all in one JSON document.', '`binary`, whose value is the payload alone', 'the record''s value and headers'),
+    (23, 'wire_config.source', 'string', 'a template of a source', null, false, 'null', 'The event''s `source`, a URI or the end of one; `{stream_table}` is the outbox.', '`/{stream_table}`', 'the event''s source'),
+    (24, 'wire_config.type', 'string', 'a template of a type', null, false, 'null', 'The event''s `type`; `{stream_table}` and `{op}`.', '`{stream_table}.{op}`', 'the event''s type'),
+    (25, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
+    (26, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
+    (27, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
+    (28, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
+    (29, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
+    (30, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
+    (31, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
+    (32, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
+    (33, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
+    (34, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
+    (35, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
+    (36, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
+    (37, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
+    (38, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
+    (39, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

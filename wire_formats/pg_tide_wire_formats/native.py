@@ -10,3 +10,8 @@ def native_value(payload: bytes | None) -> bytes:
     which deletes the key on a compacted topic: nothing a missing payload may do on its own.
     """
     return JSON_NULL if payload is None else payload
+
+
+def native_value_or_tombstone(op: bytes, payload: bytes | None) -> bytes | None:
+    """The same, where a delete without payload is wanted as a tombstone: a record without value."""
+    return None if payload is None and op == b"delete" else native_value(payload)

@@ -10,7 +10,7 @@ from pg_tide_relay.config.problems import ConfigError, Problem
 from pg_tide_relay.config.rules import pipeline_rules
 
 RECORD_KEYS: Final = frozenset(
-    {"sink_type", "topic", "message_key", "headers", "wire_format", "transform", "routing"}
+    {"sink_type", "topic", "message_key", "headers", "wire_format", "wire_config", "transform", "routing"}
 )
 """The keys that a record depends on. All others say how Kafka is reached, and how fast."""
 

@@ -47,6 +47,12 @@ KeyTemplate = Annotated[
         dotted=("payload", "headers"),
     ),
 ]
+SourceTemplate = Annotated[
+    str, Field(min_length=1), Template(expects="a template of a source", placeholders=("stream_table",))
+]
+EventTypeTemplate = Annotated[
+    str, Field(min_length=1), Template(expects="a template of a type", placeholders=("stream_table", "op"))
+]
 HeaderName = Annotated[
     str, Field(min_length=1), NotPrefixed(expects="a header name that is not empty", prefix="pg_tide_")
 ]
@@ -173,6 +179,43 @@ class TopicsConfig(ConfigModel):
     )
 
 
+class WireConfig(ConfigModel):
+    """Options of the wire format."""
+
+    emit_tombstones: Annotated[
+        bool,
+        About(
+            reason="a tombstone makes compaction forget the key",
+            reaches="the record's value",
+        ),
+    ] = Field(
+        False,
+        description="Whether a delete without payload becomes a record without value (native format); else its value"
+        " is the JSON `null`.",
+    )
+    mode: Annotated[
+        Literal["binary", "structured"] | None,
+        About(
+            reason="`binary`, whose value is the payload alone",
+            reaches="the record's value and headers",
+        ),
+    ] = Field(
+        None,
+        description="CloudEvents' content mode: `binary` has attributes as headers and the payload as value,"
+        " `structured` all in one JSON document.",
+    )
+    source: Annotated[
+        SourceTemplate | None, About(reason="`/{stream_table}`", reaches="the event's source")
+    ] = Field(
+        None, description="The event's `source`, a URI or the end of one; `{stream_table}` is the outbox."
+    )
+    type: Annotated[
+        EventTypeTemplate | None, About(reason="`{stream_table}.{op}`", reaches="the event's type")
+    ] = Field(None, description="The event's `type`; `{stream_table}` and `{op}`.")
+
+    NOT_YET: ClassVar[tuple[str, ...]] = ("server_name", "envelope", "key_strategy")
+
+
 class PipelineConfig(ConfigModel):
     """A pipeline from an outbox to Kafka."""
 
@@ -271,10 +314,17 @@ class PipelineConfig(ConfigModel):
         About(reason="none beside those of the message", reaches="the record's headers"),
     ] = Field(None, description="Headers on every record; names with `pg_tide_` are reserved.")
     wire_format: Annotated[
-        Literal["native"],
-        NotYet(("debezium", "avro", "cloudevents")),
-        About(reason="the payload as PostgreSQL renders it", reaches="the record's value"),
-    ] = Field("native", description="How a message becomes the record's bytes.")
+        Literal["native", "cloudevents"],
+        NotYet(("debezium", "avro")),
+        About(reason="the payload as PostgreSQL renders it", reaches="the record's value and headers"),
+    ] = Field(
+        "native",
+        description="How a message becomes the record's bytes: `native` is the payload as it is, `cloudevents` an event"
+        " of CloudEvents 1.0.",
+    )
+    wire_config: Annotated[WireConfig, About(reason="see its keys")] = Field(
+        WireConfig(), description="Options of the wire format."
+    )
     transform: Annotated[TransformConfig, About(reason="see its keys")] = Field(
         TransformConfig(), description="Which messages are sent, and in which shape."
     )
@@ -288,7 +338,6 @@ class PipelineConfig(ConfigModel):
     NOT_YET: ClassVar[tuple[str, ...]] = (
         "schema_registry",
         "serialization",
-        "wire_config",
         "dlq",
         "rate_limit",
         "delivery",
@@ -306,6 +355,9 @@ class PipelineConfig(ConfigModel):
         *together("sasl_mechanism", "sasl_username", "sasl_password"),
         *only_with("tls_enabled", True, "tls_ca_cert", "tls_client_cert", "tls_client_key"),
         *together("tls_client_cert", "tls_client_key"),
+        *only_with(
+            "wire_format", "cloudevents", "wire_config.mode", "wire_config.source", "wire_config.type"
+        ),
         Relation(
             at="acks",
             when=(Condition(test="one_of", keys=("acks",), values=("0", "1")),),

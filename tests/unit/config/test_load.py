@@ -42,6 +42,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         "message_key": None,
         "headers": None,
         "wire_format": "native",
+        "wire_config": {"emit_tombstones": False, "mode": None, "source": None, "type": None},
         "transform": {"filter": None, "payload": None, "on_null": "pass"},
         "routing": {"rules": []},
         "topics": {"policy": "broker", "partitions": None, "replication": None, "configs": None},
@@ -94,7 +95,7 @@ def test_warnings_do_not_stop_a_pipeline() -> None:
         ("brokers", SECRET, "with ${env:KAFKA_X} resolved: must be a comma-separated list of host:port"),
         ("topic", "{" + SECRET + "}", "with ${env:KAFKA_X} resolved: must be a topic template"),
         ("compression", SECRET, "with ${env:KAFKA_X} resolved: must be one of"),
-        ("wire_format", "debezium", 'with ${env:KAFKA_X} resolved: must be "native"'),
+        ("wire_format", "debezium", 'with ${env:KAFKA_X} resolved: must be one of "native", "cloudevents"'),
         ("message_key", "", "with ${env:KAFKA_X} resolved: must be a record key template"),
     ],
 )

@@ -1,0 +1,54 @@
+"""From a pipeline's configuration to its wire format: what becomes of a row's payload, and with which headers.
+
+The formats themselves know no configuration: ``pg_tide_wire_formats``.
+"""
+
+from collections.abc import Callable
+
+from pg_tide_relay.config.models import PipelineConfig
+from pg_tide_relay.config.templates import tokens
+from pg_tide_relay.message import Row
+from pg_tide_wire_formats import cloudevents
+from pg_tide_wire_formats.headers import OPS, Header
+from pg_tide_wire_formats.native import native_value, native_value_or_tombstone
+
+_SOURCE = "/{stream_table}"
+_TYPE = "{stream_table}.{op}"
+
+Encoded = tuple[bytes | None, list[Header]]
+Format = Callable[[Row, bytes | None, int, list[Header]], Encoded]
+"""(row, record key, created_us, headers of every record) → value and all headers."""
+
+
+def compile_format(config: PipelineConfig, outbox: str) -> Format:
+    """Prepare the format of one pipeline."""
+    if config.wire_format == "cloudevents":
+        return _cloudevents(config, outbox)
+    if config.wire_config.emit_tombstones:
+        return lambda row, _key, _created_us, headers: (native_value_or_tombstone(row[1], row[4]), headers)
+    return lambda row, _key, _created_us, headers: (native_value(row[4]), headers)
+
+
+def _cloudevents(config: PipelineConfig, outbox: str) -> Format:
+    wanted = config.wire_config
+    is_structured = wanted.mode == cloudevents.STRUCTURED
+    compiled = cloudevents.compile_structured if is_structured else cloudevents.compile_binary
+    event = compiled(
+        _filled(wanted.source or _SOURCE, outbox, ""),
+        {op: _filled(wanted.type or _TYPE, outbox, op.decode()) for op in OPS},
+    )
+
+    def encode(row: Row, key: bytes | None, created_us: int, headers: list[Header]) -> Encoded:
+        value, attributes = event(row[0], row[1], key, created_us, row[4])
+        # What would be read as part of the event can only be said by the event.
+        others = [header for header in headers if not cloudevents.is_ours(header[0])]
+        return value, [*others, *attributes]
+
+    return encode
+
+
+def _filled(template: str, outbox: str, op: str) -> str:
+    values = {"stream_table": outbox, "op": op}
+    return "".join(
+        values[token.text] if token.kind == "placeholder" else token.text for token in tokens(template)
+    )
