@@ -9,6 +9,7 @@ logs              what goes to stderr, and how often
 failpoints        places where a test can make the process die
 supervisor        the process: one loop on the main thread that drives all pipelines
 postgres          the worker threads and their connections
+collector         Python's garbage collector, kept out of the way of messages
 readiness         whether this is a database to work on
 catalogue         which pipelines to run, looked up while running
 config            the keys of a pipeline, their rules, their values

@@ -23,7 +23,7 @@ from uuid import uuid4
 import psycopg
 import structlog
 
-from pg_tide_relay import failpoints
+from pg_tide_relay import collector, failpoints
 from pg_tide_relay.build import PipelineBuilder
 from pg_tide_relay.catalogue import Catalogue
 from pg_tide_relay.delivery_state import Log
@@ -56,6 +56,7 @@ EXIT_CONFIGURATION: Final = 78
 def run(settings: RelaySettings) -> int:
     """Run until SIGTERM or SIGINT; the exit code of the process."""
     failpoints.arm(dict(os.environ))
+    collector.keep_out_of_the_way()
     supervisor = Supervisor(settings)
     previous = {
         number: signal.signal(number, supervisor.on_signal) for number in (signal.SIGTERM, signal.SIGINT)
