@@ -66,6 +66,31 @@ class Position:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CursorRow:
+    """The columns of a cursor's row that say where it stands; the base of what is read with them."""
+
+    prev: str
+    cur: str | None
+    first_id: int | None
+    last_id: int
+    window_token: UUID | None
+    replay_from: int | None
+    replay_last: int | None
+
+    def position(self) -> Position:
+        """Where to go on."""
+        return Position(
+            prev=self.prev,
+            cur=self.cur,
+            first_id=self.first_id,
+            last_id=self.last_id,
+            window_token=self.window_token,
+            replay_from=self.replay_from,
+            replay_last=self.replay_last,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Ownership:
     """What a settle compares: anything else in the row means that this relay must read the cursor again."""
 

@@ -65,7 +65,7 @@ def _next_page(
     before, way.connection = way.at, way.connection or reader.connection
     try:
         if way.connection != reader.connection:
-            raise ConnectionChangedError("the connection to PostgreSQL was lost and made anew")
+            raise ConnectionChangedError
         page = read_page(conn, outbox_id=outbox_id, position=before, size=size)
     except Exception:
         way.is_over = True

@@ -4,7 +4,6 @@ A row's texts are bytes and stay bytes. Only what has a structure, and is asked 
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
@@ -12,6 +11,7 @@ import orjson
 from pg_tide_relay.documents import DocumentError, parse
 from pg_tide_relay.errors import MessageError
 from pg_tide_relay.expression import Expression, ExpressionError
+from pg_tide_wire_formats import times
 
 Row = tuple[int, bytes, bytes | None, bytes | None, bytes | None, bytes | None, bytes | None, int]
 """(id, op, key, dedup_key, payload, old_payload, headers as the text of a JSON object, created_at).
@@ -22,8 +22,6 @@ created_at as PostgreSQL sends it: microseconds since 2000-01-01 UTC.
 POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 """That zero, in microseconds since 1970."""
 
-
-_POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _UNREAD: Final[Any] = object()
 
 
@@ -117,5 +115,4 @@ class Message(tuple[Any, ...]):
 
 def rfc3339(created_at: int) -> str:
     """A row's created_at in RFC 3339, with microseconds, in UTC."""
-    moment = _POSTGRES_EPOCH + timedelta(microseconds=created_at)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return times.rfc3339(created_at + POSTGRES_EPOCH_US).decode()

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from psycopg import IsolationLevel
 from psycopg.rows import class_row
 from psycopg.sql import SQL
 
-from pg_tide_relay.cursor import Position
+from pg_tide_relay.cursor import CursorRow, Position
 from pg_tide_relay.message import Row
 from pg_tide_relay.poll import CursorDoubtError, WindowWanted, first_ids_of, read_page
 from pg_tide_relay.postgres import Connection, read_raw
@@ -43,31 +43,12 @@ class Peek:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Found:
+class _Found(CursorRow):
     config: Any
     outbox_id: int
     outbox: str
     consumer_group: str
-    prev: str
-    cur: str | None
-    first_id: int | None
-    last_id: int
-    window_token: UUID | None
-    replay_from: int | None
-    replay_last: int | None
     doubt: str | None
-
-    def position(self) -> Position:
-        """Where the cursor stands."""
-        return Position(
-            prev=self.prev,
-            cur=self.cur,
-            first_id=self.first_id,
-            last_id=self.last_id,
-            window_token=self.window_token,
-            replay_from=self.replay_from,
-            replay_last=self.replay_last,
-        )
 
 
 def peek(conn: Connection, pipeline: str, limit: int, from_id: int | None = None) -> Peek:

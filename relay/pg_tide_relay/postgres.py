@@ -42,6 +42,9 @@ _NETWORK_DEFAULTS: Final = {
 class ConnectionChangedError(psycopg.OperationalError):
     """The job was meant for an earlier connection; what it knows was read there and no longer counts."""
 
+    def __init__(self) -> None:
+        super().__init__("the connection to PostgreSQL was lost and made anew")
+
 
 def is_outage(error: BaseException | None) -> bool:
     """Whether the server or the way to it failed, rather than one statement on one object."""
@@ -108,7 +111,7 @@ class Worker:
     def _run(self, job: Callable[[Connection], T], connection: int | None) -> T:
         conn = self._connected()
         if connection is not None and connection != self.connection:
-            raise ConnectionChangedError("the connection to PostgreSQL was lost and made anew")
+            raise ConnectionChangedError
         try:
             return job(conn)
         except psycopg.Error as error:

@@ -12,11 +12,11 @@ from pg_tide_relay.config.templates import is_dotted, tokens
 from pg_tide_relay.documents import Number
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Message, Row
+from pg_tide_wire_formats.headers import OPS
 
 # The place of each placeholder's value in a row; the outbox's name is known before any row is.
 _COLUMNS = {"outbox_id": 0, "op": 1, "key": 2, "dedup_key": 3}
 _OUTBOX_NAME = "stream_table"
-_OPS = (b"insert", b"update", b"delete")
 
 # Kafka: 1 to 249 of these characters, and neither "." nor "..".
 _TOPIC = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,249}\Z")
@@ -198,16 +198,23 @@ def compile_key(template: str | None, outbox: str, config_key: str = "message_ke
     return lambda row: render(config_key, parts, row)
 
 
+def by_op(config_key: str, template: str, outbox: str) -> dict[bytes, str] | None:
+    """A template's text for each op; None: it depends on more of a message than that."""
+    parts = compile_template(config_key, template, outbox)
+    if not all(isinstance(part, bytes) or part == _COLUMNS["op"] for part in parts):
+        return None
+    return {op: b"".join(part if isinstance(part, bytes) else op for part in parts).decode() for op in OPS}
+
+
 def known_topics(template: str, outbox: str, config_key: str = "topic") -> list[str] | None:
     """The topics a template leads to, one per op where it asks for that; None: they depend on messages.
 
     ConfigurationError when one of them has no legal name.
     """
-    parts = compile_template(config_key, template, outbox)
-    if not all(isinstance(part, bytes) or part == _COLUMNS["op"] for part in parts):
+    filled = by_op(config_key, template, outbox)
+    if filled is None:
         return None
-    rendered = [b"".join(part if isinstance(part, bytes) else op for part in parts) for op in _OPS]
-    topics = list(dict.fromkeys(name.decode() for name in rendered))
+    topics = list(dict.fromkeys(filled.values()))
     for topic in topics:
         if not is_topic(topic):
             raise ConfigurationError(config_key, f"{topic!r} is not a legal name of a topic")

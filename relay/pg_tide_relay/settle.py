@@ -13,7 +13,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.sql import SQL
 
-from pg_tide_relay.cursor import Ownership, Position
+from pg_tide_relay.cursor import CursorRow, Ownership, Position
 from pg_tide_relay.failpoints import hit
 from pg_tide_relay.postgres import Connection
 from pg_tide_sql.statements import statement
@@ -28,33 +28,14 @@ class CursorLockedError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Acquired:
+class Acquired(CursorRow):
     """The cursor as it was read when this relay became its owner."""
 
-    prev: str
-    cur: str | None
-    first_id: int | None
-    last_id: int
-    window_token: UUID | None
-    replay_from: int | None
-    replay_last: int | None
     generation: int
     epoch: int
     timeline: int
     taken_over_from: str | None  # the last owner that did not sign off, ever
     taken_over_at: datetime | None
-
-    def position(self) -> Position:
-        """Where to go on."""
-        return Position(
-            prev=self.prev,
-            cur=self.cur,
-            first_id=self.first_id,
-            last_id=self.last_id,
-            window_token=self.window_token,
-            replay_from=self.replay_from,
-            replay_last=self.replay_last,
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

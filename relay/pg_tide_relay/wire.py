@@ -6,8 +6,8 @@ The formats themselves know no configuration: ``pg_tide_wire_formats``.
 from collections.abc import Callable
 
 from pg_tide_relay.config.models import PipelineConfig
-from pg_tide_relay.config.templates import tokens
 from pg_tide_relay.message import Row
+from pg_tide_relay.route import by_op
 from pg_tide_wire_formats import cloudevents
 from pg_tide_wire_formats.headers import OPS, Header
 from pg_tide_wire_formats.native import native_value, native_value_or_tombstone
@@ -33,10 +33,11 @@ def _cloudevents(config: PipelineConfig, outbox: str) -> Format:
     wanted = config.wire_config
     is_structured = wanted.mode == cloudevents.STRUCTURED
     compiled = cloudevents.compile_structured if is_structured else cloudevents.compile_binary
-    event = compiled(
-        _filled(wanted.source or _SOURCE, outbox, ""),
-        {op: _filled(wanted.type or _TYPE, outbox, op.decode()) for op in OPS},
-    )
+    sources = by_op("wire_config.source", wanted.source or _SOURCE, outbox)
+    types = by_op("wire_config.type", wanted.type or _TYPE, outbox)
+    assert sources is not None, "the model allows no placeholder that would depend on the message"
+    assert types is not None, "nor here"
+    event = compiled(sources[OPS[0]], types)
 
     def encode(row: Row, key: bytes | None, created_us: int, headers: list[Header]) -> Encoded:
         value, attributes = event(row[0], row[1], key, created_us, row[4])
@@ -45,10 +46,3 @@ def _cloudevents(config: PipelineConfig, outbox: str) -> Format:
         return value, [*others, *attributes]
 
     return encode
-
-
-def _filled(template: str, outbox: str, op: str) -> str:
-    values = {"stream_table": outbox, "op": op}
-    return "".join(
-        values[token.text] if token.kind == "placeholder" else token.text for token in tokens(template)
-    )

@@ -167,10 +167,8 @@ def test_hazard_13_what_was_read_without_a_lock_may_be_published_after_newer_eve
     assert [payload["balance"] for payload in relay.payloads] == [10, 0]
 
 
-def test_hazard_13_a_session_lock_freed_before_the_commit_orders_nothing(scene: Scene) -> None:
-    """B gets the lock while A's transaction is open, and commits before it: a window in between has B's first."""
-    name = "Publish under a session-level advisory lock that is freed before the commit"
-    _, body = split(patterns(DOES_NOT)[name])
+def published_in_one_order_and_delivered_in_the_other(scene: Scene, body: list[str]) -> None:
+    """A publishes before B and commits after it; a window in between has B's alone."""
     relay = scene.relay()
     relay.drain()
     a, b = scene.begin(), scene.begin()
@@ -182,6 +180,13 @@ def test_hazard_13_a_session_lock_freed_before_the_commit_orders_nothing(scene: 
     a.commit()
     assert of_a < of_b
     assert first + relay.drain() == [of_b, of_a]
+
+
+def test_hazard_13_a_session_lock_freed_before_the_commit_orders_nothing(scene: Scene) -> None:
+    """B gets the lock while A's transaction is open, and commits before it: a window in between has B's first."""
+    name = "Publish under a session-level advisory lock that is freed before the commit"
+    _, body = split(patterns(DOES_NOT)[name])
+    published_in_one_order_and_delivered_in_the_other(scene, body)
 
 
 def test_hazard_13_a_before_insert_trigger_publishes_rows_that_are_never_inserted(scene: Scene) -> None:
@@ -198,17 +203,7 @@ def test_hazard_13_a_foreign_keys_lock_makes_nobody_wait(scene: Scene) -> None:
     """Both hold it: the events are published in one order and committed in the other."""
     ddl, body = split(patterns(DOES_NOT)["Rely on a foreign key's lock"])
     run_all(scene.admin, ddl)
-    relay = scene.relay()
-    relay.drain()
-    a, b = scene.begin(), scene.begin()
-    run_all(a, body)
-    run_all(b, body)
-    (of_a,), (of_b,) = published_by(scene, a), published_by(scene, b)
-    b.commit()
-    first = relay.drain()
-    a.commit()
-    assert of_a < of_b
-    assert first + relay.drain() == [of_b, of_a]
+    published_in_one_order_and_delivered_in_the_other(scene, body)
 
 
 def test_a_publish_after_seeing_the_others_commit_comes_second_without_any_lock(scene: Scene) -> None:

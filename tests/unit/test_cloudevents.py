@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from delivery_kit import CREATED_US, a_config, a_row
 from pg_tide_relay.encode import Record, compile_shape
-from pg_tide_wire_formats.cloudevents import compile_binary, compile_structured, rfc3339
+from pg_tide_wire_formats.cloudevents import compile_binary, compile_structured
+from pg_tide_wire_formats.times import rfc3339
 
 GOLDEN: dict[str, Any] = json.loads(
     files("pg_tide_wire_formats").joinpath("golden/cloudevents.json").read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ import typer
 
 from pg_tide_relay import logs
 from pg_tide_relay.commands.failure import reported
+from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
 from pg_tide_relay.logs import LogFormat, LogLevel
 
 _LEVELS: Final[tuple[LogLevel, ...]] = ("debug", "info", "warning", "error")
@@ -33,6 +34,16 @@ ALLOW_ENV_HELP: Final = (
     "Further environment variables that pipelines may refer to with ${env:NAME}, such as APP_KAFKA_*; may be given "
     "several times (environment: separated by spaces)."
 )
+AllowEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-env",
+        envvar="PG_TIDE_ALLOW_ENV",
+        metavar="PATTERN",
+        show_default=", ".join(ALLOWED_BY_DEFAULT),
+        help=ALLOW_ENV_HELP,
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import typer
 
 from pg_tide_relay.commands.config_file import read_config
 from pg_tide_relay.commands.failure import CommandError, ExitCode
-from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags, Output
+from pg_tide_relay.commands.flags import AllowEnv, DatabaseFlags, LogFlags, Output
 from pg_tide_relay.commands.output import print_json
 from pg_tide_relay.commands.preview_output import as_json, as_text
 from pg_tide_relay.config.nearest import nearest
@@ -55,16 +55,6 @@ Config = Annotated[
         metavar="FILE",
         show_default="the one stored in the database",
         help="A JSON file with the configuration to try; - reads stdin.",
-    ),
-]
-AllowEnv = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-env",
-        envvar="PG_TIDE_ALLOW_ENV",
-        metavar="PATTERN",
-        show_default=", ".join(ALLOWED_BY_DEFAULT),
-        help="Further environment variables that the configuration may refer to, as given to the relay.",
     ),
 ]
 

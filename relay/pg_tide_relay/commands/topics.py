@@ -8,7 +8,7 @@ import typer
 from psycopg.errors import InsufficientPrivilege
 
 from pg_tide_relay.commands.failure import CommandError, ExitCode
-from pg_tide_relay.commands.flags import ALLOW_ENV_HELP, DatabaseFlags, LogFlags, Output
+from pg_tide_relay.commands.flags import AllowEnv, DatabaseFlags, LogFlags, Output
 from pg_tide_relay.commands.output import print_json, print_table
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
 from pg_tide_relay.connect import describe, open_connection
@@ -29,16 +29,6 @@ Create = Annotated[
         "--create",
         envvar="PG_TIDE_CREATE",
         help="Create the topics that are missing, where the pipeline's topics.policy is create.",
-    ),
-]
-AllowEnv = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-env",
-        envvar="PG_TIDE_ALLOW_ENV",
-        metavar="PATTERN",
-        show_default="KAFKA_*, CONFLUENT_*, SCHEMA_REGISTRY_*, TIDE_*",
-        help=ALLOW_ENV_HELP,
     ),
 ]
 _THERE = ("exists", "created", "depends on messages")
