@@ -17,10 +17,11 @@ import jmespath
 import orjson
 
 from pg_tide_relay.config.models import PipelineConfig
-from pg_tide_relay.documents import parse
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.expression import Expression
 from pg_tide_relay.message import Row
+from pg_tide_relay.wire import Origin
+from pg_tide_wire_formats.documents import parse
 
 FILTER: Final = "total > `10` && status == 'paid' && customer.country != 'XX'"
 PROJECTION: Final = (
@@ -89,7 +90,9 @@ def main() -> int:
         ("with the filter", {"filter": FILTER}),
         ("with the projection", {"payload": PROJECTION}),
     ):
-        shape = compile_shape(PipelineConfig.model_validate({**base, "transform": transform}), "orders")
+        shape = compile_shape(
+            PipelineConfig.model_validate({**base, "transform": transform}), Origin("orders", "shop")
+        )
         print(f"| {name} | {_three([_microseconds(shape, rows) for _ in range(options.rounds)])} |")
     return 0 if reached else 1
 

@@ -13,6 +13,9 @@ from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.message import POSTGRES_EPOCH_US, Row
 from pg_tide_relay.produce import RecordProducer
 from pg_tide_relay.window import Batch
+from pg_tide_relay.wire import Origin
+
+ORIGIN = Origin(outbox="orders", database="shop")
 
 # Of today: a topic's retention deletes records whose timestamp is a week old.
 CREATED_US = time.time_ns() // 1000
@@ -86,7 +89,7 @@ class Driver:
         self.delivery = Delivery(
             config,
             "test",
-            compile_shape(config, "orders"),
+            compile_shape(config, ORIGIN),
             log=self.log,
             producer_factory=producer_factory,
         )

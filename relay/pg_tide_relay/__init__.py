@@ -22,7 +22,6 @@ lease             the right to drive it, until a time of this process's own cloc
 cursor            the position of a consumer group, as plain values
 poll              opening windows and reading pages
 fetch_ahead       the next page, while earlier ones are in flight
-documents         JSON documents whose numbers keep every digit
 expression        JMESPath compiled to closures
 message           a row, and the documents in it, parsed when asked for
 transform         which messages are sent, and in which shape: filter and projection

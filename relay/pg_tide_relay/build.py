@@ -16,6 +16,7 @@ from pg_tide_relay.errors import ConfigurationError, ErrorClass
 from pg_tide_relay.pipeline import Drivers, Pipeline, PipelineSpec, Recipe
 from pg_tide_relay.report import PipelineReport
 from pg_tide_relay.route import compile_topic
+from pg_tide_relay.wire import Origin
 
 
 class PipelineBuilder:
@@ -42,7 +43,7 @@ class PipelineBuilder:
         )
         try:
             config = load_pipeline_config(spec.config, self._environ, self._allowed)
-            shape = compile_shape(config, spec.outbox)
+            shape = compile_shape(config, Origin(spec.outbox, spec.database))
             topic = compile_topic(config.topic, spec.outbox)
         except (ConfigError, ConfigurationError) as error:
             log.warning("pipeline_configuration", cause=str(error))

@@ -13,7 +13,7 @@ from pg_tide_relay.expression import Expression, is_false
 from pg_tide_relay.message import POSTGRES_EPOCH_US, Message, Row, decode_headers
 from pg_tide_relay.route import KeyOf, TopicOf, compile_key, compile_topic, has_members
 from pg_tide_relay.transform import compile_expression, compile_transform
-from pg_tide_relay.wire import compile_format
+from pg_tide_relay.wire import Origin, compile_format
 from pg_tide_wire_formats.headers import Headers, compile_headers
 from pg_tide_wire_formats.native import native_value
 
@@ -43,11 +43,11 @@ class _Route(NamedTuple):
     headers_of: Headers
 
 
-def compile_shape(config: PipelineConfig, outbox: str) -> Shape:
+def compile_shape(config: PipelineConfig, origin: Origin) -> Shape:
     """Prepare the way of this pipeline's messages; raises ConfigurationError."""
-    route = _compile_route(outbox, config.topic, config.message_key, config.headers, "")
+    route = _compile_route(origin.outbox, config.topic, config.message_key, config.headers, "")
     if _reads_documents(config) or config.wire_format != "native" or config.wire_config.emit_tombstones:
-        return _shape_by_steps(config, outbox, route)
+        return _shape_by_steps(config, origin, route)
     constant, topic_of = (route.topic, None) if isinstance(route.topic, str) else ("", route.topic)
     _, key_of, headers_of = route
 
@@ -89,11 +89,11 @@ def _compile_route(
     )
 
 
-def _shape_by_steps(config: PipelineConfig, outbox: str, otherwise: _Route) -> Shape:
+def _shape_by_steps(config: PipelineConfig, origin: Origin, otherwise: _Route) -> Shape:
     """The general way: filter, projection, rules, and any wire format."""
     transform = compile_transform(config.transform)
-    rules = _compile_rules(config, outbox)
-    encode = compile_format(config, outbox)
+    rules = _compile_rules(config, origin.outbox)
+    encode = compile_format(config, origin)
 
     def shape(row: Row) -> Record | None:
         message = Message(row)
@@ -109,18 +109,10 @@ def _shape_by_steps(config: PipelineConfig, outbox: str, otherwise: _Route) -> S
         created_us = created_at + POSTGRES_EPOCH_US
         own_headers = None if own is None else decode_headers(message_id, own)
         routed = cast(Row, message)
-        key = key_of(routed)
+        topic = topic if isinstance(topic, str) else topic(routed)
         headers = headers_of(message_id, op, dedup_key, created_us, own_headers)
-        value, headers = encode(shaped, key, created_us, headers)
-        return _make(
-            (
-                topic if isinstance(topic, str) else topic(routed),
-                key,
-                value,
-                headers,
-                created_us // 1000,
-            )
-        )
+        key, value, headers = encode(shaped, topic, key_of(routed), created_us, headers)
+        return _make((topic, key, value, headers, created_us // 1000))
 
     return shape
 

@@ -16,7 +16,7 @@ from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions
 from jmespath.visitor import TreeInterpreter
 
-from pg_tide_relay.documents import Number
+from pg_tide_wire_formats.documents import Number
 
 MESSAGE: Final = "_message"
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import orjson
 
-from pg_tide_relay.documents import DocumentError, parse
 from pg_tide_relay.errors import MessageError
 from pg_tide_relay.expression import Expression, ExpressionError
 from pg_tide_wire_formats import times
+from pg_tide_wire_formats.documents import DocumentError, parse
 
 Row = tuple[int, bytes, bytes | None, bytes | None, bytes | None, bytes | None, bytes | None, int]
 """(id, op, key, dedup_key, payload, old_payload, headers as the text of a JSON object, created_at).

@@ -37,6 +37,7 @@ class Peek:
     """What waits for a pipeline, and the configuration that it has."""
 
     outbox: str
+    database: str
     consumer_group: str
     config: Any
     rows: Sequence[Row]
@@ -45,6 +46,7 @@ class Peek:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Found(CursorRow):
     config: Any
+    database: str
     outbox_id: int
     outbox: str
     consumer_group: str
@@ -73,7 +75,13 @@ def peek(conn: Connection, pipeline: str, limit: int, from_id: int | None = None
         # A replay pass of everything there is.
         position = Position(prev=snapshot, replay_last=from_id - 1)
     rows = _next_rows(conn, found.outbox_id, position, snapshot, limit)
-    return Peek(outbox=found.outbox, consumer_group=found.consumer_group, config=found.config, rows=rows)
+    return Peek(
+        outbox=found.outbox,
+        database=found.database,
+        consumer_group=found.consumer_group,
+        config=found.config,
+        rows=rows,
+    )
 
 
 def _find(conn: Connection, pipeline: str) -> _Found:

@@ -46,6 +46,7 @@ class PipelineSpec:
     version: int
     enabled: bool
     config: dict[str, Any]
+    database: str
     outbox_id: int
     outbox: str
     group_id: int

@@ -11,6 +11,7 @@ from pg_tide_relay.encode import Record, Shape, compile_shape
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Row
 from pg_tide_relay.transform import expression_problems
+from pg_tide_relay.wire import Origin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +36,7 @@ def problems_of(stored: Any) -> list[Problem]:
 
 
 def compile_stored(
-    stored: Mapping[str, Any], outbox: str, environ: Mapping[str, str], allowed: Sequence[str]
+    stored: Mapping[str, Any], origin: Origin, environ: Mapping[str, str], allowed: Sequence[str]
 ) -> Shape:
     """The shape that the relay would compile; raises ConfigError.
 
@@ -45,7 +46,7 @@ def compile_stored(
     if errors:
         raise ConfigError(errors)
     try:
-        return compile_shape(load_record_config(stored, environ, allowed), outbox)
+        return compile_shape(load_record_config(stored, environ, allowed), origin)
     except ConfigError as error:
         raise ConfigError(_seen_from_here(problem) for problem in error.problems) from error
     except ConfigurationError as error:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from pg_tide_relay.config.templates import is_dotted, tokens
-from pg_tide_relay.documents import Number
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Message, Row
+from pg_tide_wire_formats.documents import Number
 from pg_tide_wire_formats.headers import OPS
 
 # The place of each placeholder's value in a row; the outbox's name is known before any row is.

@@ -5,10 +5,10 @@ from typing import Any, cast
 
 from pg_tide_relay.config.models import TransformConfig
 from pg_tide_relay.config.problems import Problem
-from pg_tide_relay.documents import DocumentError, refuse_what_json_has_not, render
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.expression import Expression, ExpressionError, is_false
 from pg_tide_relay.message import Message, Row
+from pg_tide_wire_formats.documents import DocumentError, refuse_what_json_has_not, render
 
 Transform = Callable[[Message], Row | None]
 """From a message to the row that is encoded. None: the message is filtered. Raises MessageError."""

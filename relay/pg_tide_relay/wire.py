@@ -4,6 +4,7 @@ The formats themselves know no configuration: ``pg_tide_wire_formats``.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.message import Row
@@ -15,18 +16,33 @@ from pg_tide_wire_formats.native import native_value, native_value_or_tombstone
 _SOURCE = "/{stream_table}"
 _TYPE = "{stream_table}.{op}"
 
-Encoded = tuple[bytes | None, list[Header]]
-Format = Callable[[Row, bytes | None, int, list[Header]], Encoded]
-"""(row, record key, created_us, headers of every record) → value and all headers."""
+Encoded = tuple[bytes | None, bytes | None, list[Header]]
+Format = Callable[[Row, str, bytes | None, int, list[Header]], Encoded]
+"""(row, topic, key that the route gives it, created_us, headers of every record) → key, value and all headers."""
 
 
-def compile_format(config: PipelineConfig, outbox: str) -> Format:
+class Origin(NamedTuple):
+    """Where a pipeline's messages come from."""
+
+    outbox: str
+    database: str
+
+
+def compile_format(config: PipelineConfig, origin: Origin) -> Format:
     """Prepare the format of one pipeline."""
     if config.wire_format == "cloudevents":
-        return _cloudevents(config, outbox)
-    if config.wire_config.emit_tombstones:
-        return lambda row, _key, _created_us, headers: (native_value_or_tombstone(row[1], row[4]), headers)
-    return lambda row, _key, _created_us, headers: (native_value(row[4]), headers)
+        return _cloudevents(config, origin.outbox)
+    return _native_or_tombstone if config.wire_config.emit_tombstones else _native
+
+
+def _native(row: Row, _topic: str, key: bytes | None, _created_us: int, headers: list[Header]) -> Encoded:
+    return key, native_value(row[4]), headers
+
+
+def _native_or_tombstone(
+    row: Row, _topic: str, key: bytes | None, _created_us: int, headers: list[Header]
+) -> Encoded:
+    return key, native_value_or_tombstone(row[1], row[4]), headers
 
 
 def _cloudevents(config: PipelineConfig, outbox: str) -> Format:
@@ -39,10 +55,10 @@ def _cloudevents(config: PipelineConfig, outbox: str) -> Format:
     assert types is not None, "nor here"
     event = compiled(sources[OPS[0]], types)
 
-    def encode(row: Row, key: bytes | None, created_us: int, headers: list[Header]) -> Encoded:
+    def encode(row: Row, _topic: str, key: bytes | None, created_us: int, headers: list[Header]) -> Encoded:
         value, attributes = event(row[0], row[1], key, created_us, row[4])
         # What would be read as part of the event can only be said by the event.
         others = [header for header in headers if not cloudevents.is_ours(header[0])]
-        return value, [*others, *attributes]
+        return key, value, [*others, *attributes]
 
     return encode

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery_kit import CREATED_US, a_config, a_row
+from delivery_kit import CREATED_US, ORIGIN, a_config, a_row
 from pg_tide_relay.encode import Record, compile_shape
 from pg_tide_wire_formats.cloudevents import compile_binary, compile_structured
 from pg_tide_wire_formats.times import rfc3339
@@ -68,7 +68,7 @@ def a_record(**keys: Any) -> Record:
         payload=b'{"n": 1.10}',
         headers=b'{"ce_type": "x", "Content-Type": "y", "a": "1"}',
     )
-    record = compile_shape(a_config(**keys), "orders")(row)
+    record = compile_shape(a_config(**keys), ORIGIN)(row)
     assert record is not None
     return record
 
@@ -124,7 +124,7 @@ def test_a_delete_without_payload_is_a_tombstone_where_it_is_asked_for() -> None
     """In the native format; an update without payload can't be published, and a JSON null is no tombstone."""
     row = a_row(op=b"delete", payload=None)
     for wanted, value in ((False, b"null"), (True, None)):
-        shape = compile_shape(a_config(wire_config={"emit_tombstones": wanted}), "orders")
+        shape = compile_shape(a_config(wire_config={"emit_tombstones": wanted}), ORIGIN)
         record = shape(row)
         assert record is not None
         assert record.value is value or record.value == value

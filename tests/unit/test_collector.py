@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from delivery_kit import a_config, a_row
+from delivery_kit import ORIGIN, a_config, a_row
 from pg_tide_relay.collector import keep_out_of_the_way
 from pg_tide_relay.encode import compile_shape
 
@@ -27,7 +27,7 @@ def collections() -> int:
 @pytest.mark.usefixtures("as_before")
 def test_thousands_of_messages_in_flight_do_not_make_it_look_at_everything_again_and_again() -> None:
     """Eight batches of a thousand, all kept: a few looks instead of dozens, and none at what was there before."""
-    shape = compile_shape(a_config(), "orders")
+    shape = compile_shape(a_config(), ORIGIN)
     keep_out_of_the_way()
     assert gc.get_freeze_count() > 10_000
     before = collections()

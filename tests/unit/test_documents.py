@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_tide_relay.documents import DocumentError, Number, parse, refuse_what_json_has_not, render
+from pg_tide_wire_formats.documents import DocumentError, Number, parse, refuse_what_json_has_not, render
 
 NUMBERS = [
     "0", "-1", "1.10", "9007199254740993", "18446744073709551616", "-9223372036854775809", "0.1000000000000000055",

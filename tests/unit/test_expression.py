@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jmespath.exceptions import JMESPathError
 
-from pg_tide_relay.documents import parse
 from pg_tide_relay.expression import Expression, ExpressionError, is_false
+from pg_tide_wire_formats.documents import parse
 
 COMPLIANCE = Path(__file__).parent / "jmespath_compliance"
 RAISES = "raises"

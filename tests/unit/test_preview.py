@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from delivery_kit import ORIGIN
 from pg_tide_relay.commands.preview_output import as_json, as_text
 from pg_tide_relay.config.load import RECORD_KEYS, load_record_config
 from pg_tide_relay.config.models import PipelineConfig
@@ -14,7 +15,7 @@ from pg_tide_relay.peek import Peek
 from pg_tide_relay.preview import Previewed, compile_stored, preview
 
 CONFIG: dict[str, Any] = {"sink_type": "kafka", "brokers": "localhost:9092", "topic": "t"}
-FOUND = Peek(outbox="orders", consumer_group="g", config=CONFIG, rows=[])
+FOUND = Peek(outbox="orders", database="shop", consumer_group="g", config=CONFIG, rows=[])
 
 
 def row(message_id: int = 1, payload: bytes | None = b"{}", key: bytes | None = b"k") -> Row:
@@ -54,7 +55,7 @@ def test_keys_that_no_record_depends_on_are_checked_all_the_same() -> None:
 
 
 def test_a_message_in_error_does_not_hide_the_next() -> None:
-    shape = compile_stored(CONFIG | {"message_key": "{key}"}, "orders", {}, ())
+    shape = compile_stored(CONFIG | {"message_key": "{key}"}, ORIGIN, {}, ())
     first, second = preview(shape, [row(key=None), row(2)])
     assert (first.outcome, second.outcome) == ("error", "sent")
     assert first.error == "message_key asks for {key}, which this message does not have"
@@ -103,6 +104,6 @@ def test_an_error_is_told_whole_and_printable() -> None:
 def test_the_last_line_counts_what_becomes_of_the_messages() -> None:
     stored = CONFIG | {"transform": {"filter": "n != `1`"}, "message_key": "{key}"}
     rows = [row(1, b'{"n": 1}'), row(2, b'{"n": 2}'), row(3, b"{}", None)]
-    text = as_text("p", FOUND, 1, preview(compile_stored(stored, "orders", {}, ()), rows))
+    text = as_text("p", FOUND, 1, preview(compile_stored(stored, ORIGIN, {}, ()), rows))
     assert text.startswith("Pipeline p, outbox orders, group g, from id 1 on. Nothing is sent.\n")
     assert text.endswith("Messages: 3; 1 would be sent, 1 filtered, 1 in error.")

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from delivery_kit import a_config, a_row
+from delivery_kit import ORIGIN, a_config, a_row
 from pg_tide_relay.encode import Record, compile_shape
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Row
+from pg_tide_relay.wire import Origin
 
 RULES = [
     {
@@ -21,7 +22,7 @@ RULES = [
 
 
 def a_record(row: Row, **keys: Any) -> Record:
-    record = compile_shape(a_config(**keys), "orders")(row)
+    record = compile_shape(a_config(**keys), ORIGIN)(row)
     assert record is not None
     return record
 
@@ -89,7 +90,7 @@ def test_rules_see_what_the_filter_sees_and_the_value_is_the_projections() -> No
 
 def test_a_condition_that_does_not_compile_is_the_pipelines_error() -> None:
     with pytest.raises(ConfigurationError, match=r"routing.rules\[1\].when"):
-        compile_shape(a_config(routing={"rules": [RULES[0], {"when": "a >", "topic": "t"}]}), "orders")
+        compile_shape(a_config(routing={"rules": [RULES[0], {"when": "a >", "topic": "t"}]}), ORIGIN)
 
 
 def test_a_condition_that_fails_is_the_messages_error() -> None:
@@ -99,4 +100,7 @@ def test_a_condition_that_fails_is_the_messages_error() -> None:
 
 def test_an_illegal_topic_of_a_rule_is_the_pipelines_error() -> None:
     with pytest.raises(ConfigurationError, match=r"routing.rules\[0\].topic"):
-        compile_shape(a_config(routing={"rules": [{"when": "a", "topic": "{stream_table}"}]}), "my orders")
+        compile_shape(
+            a_config(routing={"rules": [{"when": "a", "topic": "{stream_table}"}]}),
+            Origin("my orders", "shop"),
+        )

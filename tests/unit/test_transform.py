@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from delivery_kit import a_config, a_row
+from delivery_kit import ORIGIN, a_config, a_row
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Message, Row
@@ -129,11 +129,11 @@ def test_what_fails_on_a_message_is_that_messages_error(
 @pytest.mark.parametrize("key", ["filter", "payload"])
 def test_what_does_not_compile_is_the_pipelines_error(key: str) -> None:
     with pytest.raises(ConfigurationError, match=f"transform.{key}"):
-        compile_shape(a_config(transform={key: "a."}), "orders")
+        compile_shape(a_config(transform={key: "a."}), ORIGIN)
 
 
 def test_the_shape_of_a_message_that_is_filtered_is_none() -> None:
-    shape = compile_shape(a_config(transform={"filter": "a", "payload": "a"}), "orders")
+    shape = compile_shape(a_config(transform={"filter": "a", "payload": "a"}), ORIGIN)
     assert shape(a_row(payload=b'{"a": null}')) is None
     record = shape(a_row(payload=b'{"a": [1.0]}'))
     assert record is not None

@@ -22,6 +22,7 @@ from pg_tide_relay.poll import CursorDoubtError
 from pg_tide_relay.preview import Previewed, compile_stored, problems_of
 from pg_tide_relay.preview import preview as preview_rows
 from pg_tide_relay.readiness import NotReadyError
+from pg_tide_relay.wire import Origin
 
 _LIMIT_MAX: Final = 1_000
 _NAMES_MAX: Final = 10
@@ -104,7 +105,7 @@ def _shaped(source: str, stored: Any, found: Peek, allowed: tuple[str, ...]) -> 
         if problem.severity == "warning":
             typer.echo(f"{source}: warning: {problem}", err=True)
     try:
-        shape = compile_stored(stored, found.outbox, os.environ, allowed)
+        shape = compile_stored(stored, Origin(found.outbox, found.database), os.environ, allowed)
     except ConfigError as error:
         problems = "".join(f"\n  {problem}" for problem in error.problems)
         raise CommandError(

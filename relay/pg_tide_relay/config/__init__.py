@@ -10,6 +10,7 @@ marks         what a field's annotation can say beyond its type
 relations     what the keys of one object have to do with each other, as data
 base          what all models have in common
 models        the keys of a pipeline: the only source of truth
+wire_models   those of the wire formats
 words         what a rule expects, for people
 rules         the models as one JSON document, the rule language
 keys          the keys as rows of a reference

@@ -1,11 +1,13 @@
 """What all configuration models have in common."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pg_tide_relay.config.relations import Relation, holds, values_needed
+
+NonEmpty = Annotated[str, Field(min_length=1)]
 
 
 class ConfigModel(BaseModel):

@@ -8,9 +8,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
-from pg_tide_relay.config.base import ConfigModel
+from pg_tide_relay.config.base import ConfigModel, NonEmpty
 from pg_tide_relay.config.marks import About, Entries, NotPrefixed, NotYet, Template
 from pg_tide_relay.config.relations import Condition, Relation, only_with, together
+from pg_tide_relay.config.wire_models import WireConfig
 
 _PORT = "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _NAME_OR_V4 = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
@@ -47,16 +48,9 @@ KeyTemplate = Annotated[
         dotted=("payload", "headers"),
     ),
 ]
-SourceTemplate = Annotated[
-    str, Field(min_length=1), Template(expects="a template of a source", placeholders=("stream_table",))
-]
-EventTypeTemplate = Annotated[
-    str, Field(min_length=1), Template(expects="a template of a type", placeholders=("stream_table", "op"))
-]
 HeaderName = Annotated[
     str, Field(min_length=1), NotPrefixed(expects="a header name that is not empty", prefix="pg_tide_")
 ]
-NonEmpty = Annotated[str, Field(min_length=1)]
 
 
 class TransformConfig(ConfigModel):
@@ -177,43 +171,6 @@ class TopicsConfig(ConfigModel):
     RELATIONS: ClassVar[tuple[Relation, ...]] = only_with(
         "policy", "create", "partitions", "replication", "configs"
     )
-
-
-class WireConfig(ConfigModel):
-    """Options of the wire format."""
-
-    emit_tombstones: Annotated[
-        bool,
-        About(
-            reason="a tombstone makes compaction forget the key",
-            reaches="the record's value",
-        ),
-    ] = Field(
-        False,
-        description="Whether a delete without payload becomes a record without value (native format); else its value"
-        " is the JSON `null`.",
-    )
-    mode: Annotated[
-        Literal["binary", "structured"] | None,
-        About(
-            reason="`binary`, whose value is the payload alone",
-            reaches="the record's value and headers",
-        ),
-    ] = Field(
-        None,
-        description="CloudEvents' content mode: `binary` has attributes as headers and the payload as value,"
-        " `structured` all in one JSON document.",
-    )
-    source: Annotated[
-        SourceTemplate | None, About(reason="`/{stream_table}`", reaches="the event's source")
-    ] = Field(
-        None, description="The event's `source`, a URI or the end of one; `{stream_table}` is the outbox."
-    )
-    type: Annotated[
-        EventTypeTemplate | None, About(reason="`{stream_table}.{op}`", reaches="the event's type")
-    ] = Field(None, description="The event's `type`; `{stream_table}` and `{op}`.")
-
-    NOT_YET: ClassVar[tuple[str, ...]] = ("server_name", "envelope", "key_strategy")
 
 
 class PipelineConfig(ConfigModel):

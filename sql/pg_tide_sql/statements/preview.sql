@@ -2,7 +2,7 @@
 
 -- name: preview_pipeline
 -- A pipeline, where its group's cursor stands, and why the cursor can't be trusted.
-select p.config, o.outbox_id, o.name as outbox, g.name as consumer_group,
+select p.config, current_database() as database, o.outbox_id, o.name as outbox, g.name as consumer_group,
        c.prev::text, c.cur::text, c.first_id, c.last_id, c.window_token, c.replay_from, c.replay_last,
        tide._cursor_doubt(c, c.xmin) as doubt
   from tide.pipeline p

@@ -15,7 +15,8 @@ select max(version) from tide.schema_version
 select p.pipeline_id, p.name, p.version, p.enabled from tide.pipeline p order by p.pipeline_id
 
 -- name: pipeline_load
-select p.pipeline_id, p.name, p.version, p.enabled, p.config, p.outbox_id, o.name as outbox, p.group_id, g.name as consumer_group
+select p.pipeline_id, p.name, p.version, p.enabled, p.config, current_database() as database,
+       p.outbox_id, o.name as outbox, p.group_id, g.name as consumer_group
   from tide.pipeline p
   join tide.outbox o on o.outbox_id = p.outbox_id
   join tide.consumer_group g on g.group_id = p.group_id
