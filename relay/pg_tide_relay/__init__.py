@@ -28,6 +28,8 @@ transform         which messages are sent, and in which shape: filter and projec
 encode            from a row to its record: transform, route and the wire format in one closure
 route             the record's topic and key
 wire              the wire format that a configuration asks for
+change_events     messages as Debezium's change events
+change_rows       where the rows of those events come from
 delivery          the batches of one pipeline, until each message has an outcome
 window            those batches, and the longest prefix that is settled
 hand_over         the loop that runs once per message

@@ -13,7 +13,7 @@ from pg_tide_relay.expression import Expression, is_false
 from pg_tide_relay.message import POSTGRES_EPOCH_US, Message, Row, decode_headers
 from pg_tide_relay.route import KeyOf, TopicOf, compile_key, compile_topic, has_members
 from pg_tide_relay.transform import compile_expression, compile_transform
-from pg_tide_relay.wire import Origin, compile_format
+from pg_tide_relay.wire import Origin, compile_format, makes_tombstones
 from pg_tide_wire_formats.headers import Headers, compile_headers
 from pg_tide_wire_formats.native import native_value
 
@@ -26,6 +26,9 @@ class Record(NamedTuple):
     value: bytes | None  # None: a tombstone
     headers: list[tuple[str, str | bytes | None]]  # bytes as we make them
     timestamp_ms: int
+    tombstone_follows: bool = (
+        False  # a second record like this one, without value, belongs to the same message
+    )
 
 
 Shape = Callable[[Row], Record | None]
@@ -62,6 +65,7 @@ def compile_shape(config: PipelineConfig, origin: Origin) -> Shape:
                 native_value(payload),
                 headers_of(message_id, op, dedup_key, created_us, own_headers),
                 created_us // 1000,  # Kafka counts milliseconds
+                False,
             )
         )
 
@@ -94,6 +98,7 @@ def _shape_by_steps(config: PipelineConfig, origin: Origin, otherwise: _Route) -
     transform = compile_transform(config.transform)
     rules = _compile_rules(config, origin.outbox)
     encode = compile_format(config, origin)
+    tombstones = makes_tombstones(config)
 
     def shape(row: Row) -> Record | None:
         message = Message(row)
@@ -112,7 +117,9 @@ def _shape_by_steps(config: PipelineConfig, origin: Origin, otherwise: _Route) -
         topic = topic if isinstance(topic, str) else topic(routed)
         headers = headers_of(message_id, op, dedup_key, created_us, own_headers)
         key, value, headers = encode(shaped, topic, key_of(routed), created_us, headers)
-        return _make((topic, key, value, headers, created_us // 1000))
+        # A tombstone without key would delete nothing, and a compacted topic refuses it.
+        follows = tombstones and op == b"delete" and key is not None
+        return _make((topic, key, value, headers, created_us // 1000, follows))
 
     return shape
 

@@ -11,7 +11,7 @@ from pg_tide_relay.errors import ErrorClass, MessageError
 from pg_tide_relay.gate import Gate, OnReport
 from pg_tide_relay.kafka_errors import classify
 from pg_tide_relay.produce import RecordProducer
-from pg_tide_relay.recovery import Failure, reporter
+from pg_tide_relay.recovery import Failure, errors_of, reporter
 from pg_tide_relay.topics import TopicChecks
 from pg_tide_relay.window import Batch, Outcome, Window
 
@@ -49,8 +49,9 @@ class HandOver:
         self._pipelined = pipelined
         self._is_open = is_open
         self._gates: dict[str, Gate] = {}
+        self._begun: tuple[Batch, int] | None = None  # its first record of two is handed over
         self.count = 0
-        """Messages handed over."""
+        """Records handed over."""
         self.alone: tuple[Batch, int] | None = None
         """The suspect that is on its way by itself."""
         self.bad: MessageError | None = None
@@ -126,12 +127,15 @@ class HandOver:
                     outcomes[place] = Outcome.FILTERED
                     skipped += 1
                     continue
-                topic, key, value, headers, timestamp_ms = record
+                topic, key, value, headers, timestamp_ms, tombstone_follows = record
                 if topic is not checked:
                     gate, checked = self._gate_of(topic), topic
                 if gate is None:
                     break
-                if gate.is_open or key is None:
+                if tombstone_follows:
+                    if not self._pass_both(gate, record, batch, place, on_report):
+                        break
+                elif gate.is_open or key is None:
                     produce(topic, value, key, -1, partial(on_report, place), None, timestamp_ms, headers)
                 elif not self._pass(gate, record, place, on_report):
                     break
@@ -154,9 +158,29 @@ class HandOver:
             gate = self._gates[topic] = Gate(partitions, is_open=not self._pipelined)
         return gate
 
+    def _pass_both(self, gate: Gate, record: Record, batch: Batch, place: int, on_report: OnReport) -> bool:
+        """A record and its tombstone: the message has an outcome with the second. False: one has to wait.
+
+        The client's queue may be full between the two; the first is not handed over again.
+        """
+        if self._begun is None or self._begun[0] is not batch or self._begun[1] != place:
+            if not self._pass(gate, record, place, errors_of(on_report)):
+                return False
+            self.count += 1
+            self._begun = (batch, place)
+        if not self._pass(gate, record._replace(value=None), place, on_report):
+            return False
+        self._begun = None
+        return True
+
     def _pass(self, gate: Gate, record: Record, place: int, on_report: OnReport) -> bool:
-        """A record with a key, while some partition has acknowledged nothing; False: it has to wait."""
-        topic, key, value, headers, timestamp_ms = record
+        """A record with a key; False: some partition has acknowledged nothing, and it has to wait."""
+        topic, key, value, headers, timestamp_ms, _ = record
+        if gate.is_open:
+            self._producer.produce(
+                topic, value, key, -1, partial(on_report, place), None, timestamp_ms, headers
+            )
+            return True
         partition = gate.partition_of(key or b"")
         is_first = gate.is_closed(partition)
         if is_first:

@@ -22,6 +22,8 @@ created_at as PostgreSQL sends it: microseconds since 2000-01-01 UTC.
 POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 """That zero, in microseconds since 1970."""
 
+_PAYLOAD: Final = 4
+_OLD_PAYLOAD: Final = 5
 _UNREAD: Final[Any] = object()
 
 
@@ -60,14 +62,14 @@ class Message(tuple[Any, ...]):
     def payload(self) -> Any:
         """The payload; None where it is SQL NULL, too. Raises MessageError."""
         if self._payload is _UNREAD:
-            self._payload = self._parsed(self[4], "payload")
+            self._payload = _parsed(self, _PAYLOAD)
         return self._payload
 
     @property
     def old_payload(self) -> Any:
         """What ``payload`` was before. Raises MessageError."""
         if self._old_payload is _UNREAD:
-            self._old_payload = self._parsed(self[5], "old_payload")
+            self._old_payload = _parsed(self, _OLD_PAYLOAD)
         return self._old_payload
 
     @property
@@ -82,12 +84,6 @@ class Message(tuple[Any, ...]):
             self._headers = {} if self[6] is None else dict(_decoded(self[0], self[6]))
         found: dict[str, str] = self._headers
         return found
-
-    def _parsed(self, text: bytes | None, name: str) -> Any:
-        try:
-            return None if text is None else parse(text)
-        except DocumentError as error:
-            raise MessageError(self[0], f"{name} can't be worked on: {error}") from error
 
     def value_of(self, expression: Expression, document: Any, config_key: str) -> Any:
         """The value of an expression; what fails is this message's error."""
@@ -111,6 +107,21 @@ class Message(tuple[Any, ...]):
                 "old_payload": self.old_payload,
             }
         return self._metadata
+
+
+def document_of(row: Row, place: int) -> Any:
+    """The payload or the old payload of a row, parsed once where it is a message. Raises MessageError."""
+    if isinstance(row, Message):
+        return row.payload if place == _PAYLOAD else row.old_payload
+    return _parsed(row, place)
+
+
+def _parsed(row: Sequence[Any], place: int) -> Any:
+    try:
+        return None if row[place] is None else parse(row[place])
+    except DocumentError as error:
+        name = "payload" if place == _PAYLOAD else "old_payload"
+        raise MessageError(row[0], f"{name} can't be worked on: {error}") from error
 
 
 def rfc3339(created_at: int) -> str:

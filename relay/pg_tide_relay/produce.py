@@ -75,7 +75,7 @@ class RecordProducer:
 
         KafkaException when the client refuses it at once; then nothing was handed over.
         """
-        topic, key, value, headers, timestamp_ms = record
+        topic, key, value, headers, timestamp_ms, _ = record
         try:
             self.produce(topic, value, key, -1, on_report, None, timestamp_ms, headers)
         except BufferError:

@@ -66,6 +66,18 @@ def reporter(batch: Batch, failures: list[Failure]) -> Callable[[int, KafkaError
     return on_report
 
 
+def errors_of(
+    on_report: Callable[[int, KafkaError | None, Message], None],
+) -> Callable[[int, KafkaError | None, Message], None]:
+    """What takes the report of the first of two records: only its failure says something about the message."""
+
+    def on_first_report(place: int, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            on_report(place, error, message)
+
+    return on_first_report
+
+
 def judge(
     failures: Sequence[Failure],
     events: Sequence[ProducerEvent],

@@ -6,6 +6,7 @@ The formats themselves know no configuration: ``pg_tide_wire_formats``.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pg_tide_relay.change_events import compile_change_events
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.message import Row
 from pg_tide_relay.route import by_op
@@ -32,7 +33,14 @@ def compile_format(config: PipelineConfig, origin: Origin) -> Format:
     """Prepare the format of one pipeline."""
     if config.wire_format == "cloudevents":
         return _cloudevents(config, origin.outbox)
+    if config.wire_format == "debezium":
+        return compile_change_events(config, origin.outbox, origin.database)
     return _native_or_tombstone if config.wire_config.emit_tombstones else _native
+
+
+def makes_tombstones(config: PipelineConfig) -> bool:
+    """Whether a delete is followed by a record without value."""
+    return config.wire_format == "debezium" and config.wire_config.emit_tombstones is not False
 
 
 def _native(row: Row, _topic: str, key: bytes | None, _created_us: int, headers: list[Header]) -> Encoded:

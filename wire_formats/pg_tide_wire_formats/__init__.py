@@ -7,4 +7,9 @@ times        times as texts
 documents    JSON documents whose numbers keep every digit
 native       the payload's own text as the value
 cloudevents  CloudEvents 1.0, binary and structured
+debezium     Debezium's change events: names, schemas and the frame
+row_schema   rows with declared types
+connect      Kafka Connect's schemas and values
+connect_types  PostgreSQL's types in Kafka Connect, as Debezium has them
+connect_times  dates and times among them
 """

@@ -74,9 +74,9 @@ def preview(
 
     Begins where the cursor of the pipeline's group stands, or at --from; for each message it shows topic, key,
     headers and value byte for byte as the relay would produce them, or that the message is filtered, or the
-    error that would stop the pipeline there. Neither moves nor locks anything, needs no Kafka, and may be used
-    while relays run: what they have sent and not settled yet is shown, too. Whether Kafka would take a record
-    (its size, the topic) is not asked.
+    error that would stop the pipeline there. Only ts_ms, ts_us and ts_ns of a Debezium event are the preview's
+    own. Neither moves nor locks anything, needs no Kafka, and may be used while relays run: what they have sent
+    and not settled yet is shown, too. Whether Kafka would take a record (its size, the topic) is not asked.
 
     --config FILE tries another configuration on the same messages, before tide.relay_set_outbox stores it.
 
@@ -147,4 +147,4 @@ def _which(pipeline: str, names: Sequence[str]) -> str:
     if not names:
         return "there is none yet: make one with tide.relay_set_outbox"
     more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
-    return f"there are {', '.join(names[:_NAMES_MAX])}{more}"
+    return f"{'there is' if len(names) == 1 else 'there are'} {', '.join(names[:_NAMES_MAX])}{more}"

@@ -51,6 +51,7 @@ def _record(record: Record) -> dict[str, Any]:
         "value": _plain(record.value),
         "value_bytes": len(record.value or b""),
         "timestamp_ms": record.timestamp_ms,
+        "tombstone_follows": record.tombstone_follows,
     }
 
 
@@ -106,6 +107,8 @@ def _lines(message: Previewed) -> Iterator[str]:
         yield _line("header", f"{name}: {_shown(value)}")
     yield _line("value", record.value)
     yield _line("size", f"{len(record.value or b''):,} bytes")
+    if record.tombstone_follows:
+        yield _line("then", "a tombstone: the same topic, key and headers, no value")
 
 
 def _published(row: Row) -> Iterator[tuple[str, str | bytes | None]]:

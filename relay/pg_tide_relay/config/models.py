@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr
 from pg_tide_relay.config.base import ConfigModel, NonEmpty
 from pg_tide_relay.config.marks import About, Entries, NotPrefixed, NotYet, Template
 from pg_tide_relay.config.relations import Condition, Relation, only_with, together
-from pg_tide_relay.config.wire_models import WireConfig
+from pg_tide_relay.config.wire_models import WIRE_RELATIONS, WireConfig
 
 _PORT = "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _NAME_OR_V4 = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
@@ -271,13 +271,13 @@ class PipelineConfig(ConfigModel):
         About(reason="none beside those of the message", reaches="the record's headers"),
     ] = Field(None, description="Headers on every record; names with `pg_tide_` are reserved.")
     wire_format: Annotated[
-        Literal["native", "cloudevents"],
-        NotYet(("debezium", "avro")),
+        Literal["native", "debezium", "cloudevents"],
+        NotYet(("avro",)),
         About(reason="the payload as PostgreSQL renders it", reaches="the record's value and headers"),
     ] = Field(
         "native",
-        description="How a message becomes the record's bytes: `native` is the payload as it is, `cloudevents` an event"
-        " of CloudEvents 1.0.",
+        description="How a message becomes the record's bytes: `native` is the payload as it is, `debezium` a change"
+        " event as Debezium writes it, `cloudevents` an event of CloudEvents 1.0.",
     )
     wire_config: Annotated[WireConfig, About(reason="see its keys")] = Field(
         WireConfig(), description="Options of the wire format."
@@ -312,9 +312,7 @@ class PipelineConfig(ConfigModel):
         *together("sasl_mechanism", "sasl_username", "sasl_password"),
         *only_with("tls_enabled", True, "tls_ca_cert", "tls_client_cert", "tls_client_key"),
         *together("tls_client_cert", "tls_client_key"),
-        *only_with(
-            "wire_format", "cloudevents", "wire_config.mode", "wire_config.source", "wire_config.type"
-        ),
+        *WIRE_RELATIONS,
         Relation(
             at="acks",
             when=(Condition(test="one_of", keys=("acks",), values=("0", "1")),),

@@ -616,20 +616,124 @@ as $$
   },
   "wire_config": {
    "default": {
-    "emit_tombstones": false,
+    "binary_handling_mode": null,
+    "decimal_handling_mode": null,
+    "emit_as": null,
+    "emit_tombstones": null,
+    "key_fields": null,
+    "key_schemas_enable": null,
+    "key_strategy": null,
     "mode": null,
+    "payload_as": null,
+    "row_schema": null,
+    "schemas_enable": null,
+    "server_name": null,
     "source": null,
+    "table": null,
+    "time_precision_mode": null,
     "type": null
    },
    "required": false,
    "rule": {
     "keys": {
-     "emit_tombstones": {
-      "default": false,
+     "binary_handling_mode": {
+      "default": null,
       "required": false,
       "rule": {
+       "enum": [
+        "bytes",
+        "base64",
+        "base64-url-safe",
+        "hex"
+       ],
+       "expects": "one of \"bytes\", \"base64\", \"base64-url-safe\", \"hex\"",
+       "not_yet": [],
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "decimal_handling_mode": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "enum": [
+        "precise",
+        "double",
+        "string"
+       ],
+       "expects": "one of \"precise\", \"double\", \"string\"",
+       "not_yet": [],
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "emit_as": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "enum": [
+        "c",
+        "error",
+        "key_only"
+       ],
+       "expects": "one of \"c\", \"error\", \"key_only\"",
+       "not_yet": [],
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "emit_tombstones": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "nullable": true,
        "type": "boolean",
-       "what": "true or false"
+       "what": "true or false or null"
+      }
+     },
+     "key_fields": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a list of 1 to 32 items",
+       "items": {
+        "expects": "a string that is not empty",
+        "length_min": 1,
+        "type": "string",
+        "what": "a string"
+       },
+       "length_max": 32,
+       "length_min": 1,
+       "nullable": true,
+       "type": "list",
+       "what": "a list or null"
+      }
+     },
+     "key_schemas_enable": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "nullable": true,
+       "type": "boolean",
+       "what": "true or false or null"
+      }
+     },
+     "key_strategy": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "enum": [
+        "text",
+        "struct"
+       ],
+       "expects": "one of \"text\", \"struct\"",
+       "not_yet": [],
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
       }
      },
      "mode": {
@@ -643,6 +747,91 @@ as $$
        "expects": "one of \"binary\", \"structured\"",
        "not_yet": [],
        "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "payload_as": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "enum": [
+        "row",
+        "opaque"
+       ],
+       "expects": "one of \"row\", \"opaque\"",
+       "not_yet": [],
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "row_schema": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "nullable": true,
+       "options": {
+        "array": {
+         "expects": "a list of 1 to 1600 items",
+         "items": {
+          "keys": {
+           "name": {
+            "required": true,
+            "rule": {
+             "expects": "a string that is not empty",
+             "length_min": 1,
+             "type": "string",
+             "what": "a string"
+            }
+           },
+           "type": {
+            "required": true,
+            "rule": {
+             "expects": "a string that is not empty",
+             "length_min": 1,
+             "type": "string",
+             "what": "a string"
+            }
+           }
+          },
+          "not_yet": [],
+          "relations": [],
+          "type": "object",
+          "what": "an object"
+         },
+         "length_max": 1600,
+         "length_min": 1,
+         "type": "list",
+         "what": "a list"
+        },
+        "number": {
+         "expects": "a whole number at least 1",
+         "min": 1,
+         "type": "integer",
+         "what": "a whole number"
+        }
+       },
+       "type": "union",
+       "what": "a list or a whole number or null"
+      }
+     },
+     "schemas_enable": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "nullable": true,
+       "type": "boolean",
+       "what": "true or false or null"
+      }
+     },
+     "server_name": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a name of letters, digits, \".\", \"_\" and \"-\"",
+       "nullable": true,
+       "pattern": "[A-Za-z0-9._-]+",
        "type": "string",
        "what": "a string or null"
       }
@@ -664,6 +853,36 @@ as $$
         ],
         "refused": []
        },
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "table": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "schema.table",
+       "nullable": true,
+       "pattern": "[A-Za-z0-9 _-]+\\.[A-Za-z0-9 _-]+",
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "time_precision_mode": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "enum": [
+        "adaptive",
+        "adaptive_time_microseconds",
+        "connect",
+        "isostring",
+        "microseconds",
+        "nanoseconds"
+       ],
+       "expects": "one of \"adaptive\", \"adaptive_time_microseconds\", \"connect\", \"isostring\", \"microseconds\", \"nanoseconds\"",
+       "not_yet": [],
+       "nullable": true,
        "type": "string",
        "what": "a string or null"
       }
@@ -692,9 +911,7 @@ as $$
      }
     },
     "not_yet": [
-     "server_name",
-     "envelope",
-     "key_strategy"
+     "envelope"
     ],
     "relations": [],
     "type": "object",
@@ -707,11 +924,11 @@ as $$
    "rule": {
     "enum": [
      "native",
+     "debezium",
      "cloudevents"
     ],
-    "expects": "one of \"native\", \"cloudevents\"",
+    "expects": "one of \"native\", \"debezium\", \"cloudevents\"",
     "not_yet": [
-     "debezium",
      "avro"
     ],
     "type": "string",
@@ -1000,6 +1217,567 @@ as $$
    ]
   },
   {
+   "at": "wire_config.server_name",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.server_name"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.table",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.table"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.schemas_enable",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.schemas_enable"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.payload_as",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.payload_as"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.row_schema",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.row_schema"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.decimal_handling_mode",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.decimal_handling_mode"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.time_precision_mode",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.time_precision_mode"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.binary_handling_mode",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.binary_handling_mode"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.key_strategy",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.key_strategy"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.key_fields",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.key_fields"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.key_schemas_enable",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.key_schemas_enable"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.emit_as",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.emit_as"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.emit_tombstones",
+   "message": "has no effect in cloudevents, where the mode decides",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.emit_tombstones"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "one_of",
+     "values": [
+      "cloudevents"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.decimal_handling_mode",
+   "message": "has no effect without row_schema",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.decimal_handling_mode"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_config.row_schema"
+     ],
+     "test": "unset",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "wire_config.time_precision_mode",
+   "message": "has no effect without row_schema",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.time_precision_mode"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_config.row_schema"
+     ],
+     "test": "unset",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "wire_config.binary_handling_mode",
+   "message": "has no effect without row_schema",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.binary_handling_mode"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_config.row_schema"
+     ],
+     "test": "unset",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "wire_config.row_schema",
+   "message": "payload_as \"opaque\" has columns of its own: choose one of the two",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.row_schema"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_config.payload_as"
+     ],
+     "test": "one_of",
+     "values": [
+      "opaque"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.schemas_enable",
+   "message": "needs the types of columns: give row_schema, or set payload_as to \"opaque\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.schemas_enable"
+     ],
+     "test": "one_of",
+     "values": [
+      true
+     ]
+    },
+    {
+     "keys": [
+      "wire_config.row_schema"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_config.payload_as"
+     ],
+     "test": "none_of",
+     "values": [
+      "opaque"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.key_schemas_enable",
+   "message": "needs the types of columns: give row_schema, or set payload_as to \"opaque\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.key_schemas_enable"
+     ],
+     "test": "one_of",
+     "values": [
+      true
+     ]
+    },
+    {
+     "keys": [
+      "wire_config.row_schema"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_config.payload_as"
+     ],
+     "test": "none_of",
+     "values": [
+      "opaque"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.key_schemas_enable",
+   "message": "has no effect unless key_strategy is \"struct\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.key_schemas_enable"
+     ],
+     "test": "one_of",
+     "values": [
+      true
+     ]
+    },
+    {
+     "keys": [
+      "wire_config.key_strategy"
+     ],
+     "test": "none_of",
+     "values": [
+      "struct"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.key_strategy",
+   "message": "needs key_fields",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.key_strategy"
+     ],
+     "test": "one_of",
+     "values": [
+      "struct"
+     ]
+    },
+    {
+     "keys": [
+      "wire_config.key_fields"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_config.payload_as"
+     ],
+     "test": "none_of",
+     "values": [
+      "opaque"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.emit_as",
+   "message": "needs key_fields",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.emit_as"
+     ],
+     "test": "one_of",
+     "values": [
+      "key_only"
+     ]
+    },
+    {
+     "keys": [
+      "wire_config.key_fields"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_config.payload_as"
+     ],
+     "test": "none_of",
+     "values": [
+      "opaque"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.key_fields",
+   "message": "has no effect when payload_as is \"opaque\": the key is id",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.key_fields"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_config.payload_as"
+     ],
+     "test": "one_of",
+     "values": [
+      "opaque"
+     ]
+    }
+   ]
+  },
+  {
    "at": "acks",
    "message": "a message can be lost when a broker fails; acks \"all\" is safe",
    "severity": "warning",
@@ -1081,27 +1859,39 @@ as
     (16, 'request_timeout_ms', 'int', 'a whole number from 1 to 900000 (ms)', 'ms', false, '30000', 'How long a broker may take to answer a produce request.', 'Kafka''s own default', 'request.timeout.ms, the detection of an absent cluster'),
     (17, 'message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key, which decides the partition: `{dedup_key}`, `{key}`, `{stream_table}`, `{op}`, `{outbox_id}`, `{payload.a.b}`, `{headers.name}`.', 'the message''s key, else its dedup key', 'the record''s key'),
     (18, 'headers', 'object', 'an object', null, false, 'null', 'Headers on every record; names with `pg_tide_` are reserved.', 'none beside those of the message', 'the record''s headers'),
-    (19, 'wire_format', 'string', 'one of "native", "cloudevents"', null, false, '"native"', 'How a message becomes the record''s bytes: `native` is the payload as it is, `cloudevents` an event of CloudEvents 1.0.', 'the payload as PostgreSQL renders it', 'the record''s value and headers'),
-    (20, 'wire_config', 'object', 'an object', null, false, '{"emit_tombstones": false, "mode": null, "source": null, "type": null}', 'Options of the wire format.', 'see its keys', null),
-    (21, 'wire_config.emit_tombstones', 'bool', 'true or false', null, false, 'false', 'Whether a delete without payload becomes a record without value (native format); else its value is the JSON `null`.', 'a tombstone makes compaction forget the key', 'the record''s value'),
+    (19, 'wire_format', 'string', 'one of "native", "debezium", "cloudevents"', null, false, '"native"', 'How a message becomes the record''s bytes: `native` is the payload as it is, `debezium` a change event as Debezium writes it, `cloudevents` an event of CloudEvents 1.0.', 'the payload as PostgreSQL renders it', 'the record''s value and headers'),
+    (20, 'wire_config', 'object', 'an object', null, false, '{"emit_tombstones": null, "mode": null, "source": null, "type": null, "server_name": null, "table": null, "schemas_enable": null, "payload_as": null, "row_schema": null, "decimal_handling_mode": null, "time_precision_mode": null, "binary_handling_mode": null, "key_strategy": null, "key_fields": null, "key_schemas_enable": null, "emit_as": null}', 'Options of the wire format.', 'see its keys', null),
+    (21, 'wire_config.emit_tombstones', 'bool', 'true or false', null, false, 'null', 'Whether a delete makes a record without value: in Debezium''s format a second one behind the event, in the native format in place of a payload that is missing; else its value is the JSON `null`.', '`true` for Debezium, as there; else `false`, because a tombstone makes compaction forget the key', 'the record''s value'),
     (22, 'wire_config.mode', 'string', 'one of "binary", "structured"', null, false, 'null', 'CloudEvents'' content mode: `binary` has attributes as headers and the payload as value, `structured` all in one JSON document.', '`binary`, whose value is the payload alone', 'the record''s value and headers'),
     (23, 'wire_config.source', 'string', 'a template of a source', null, false, 'null', 'The event''s `source`, a URI or the end of one; `{stream_table}` is the outbox.', '`/{stream_table}`', 'the event''s source'),
     (24, 'wire_config.type', 'string', 'a template of a type', null, false, 'null', 'The event''s `type`; `{stream_table}` and `{op}`.', '`{stream_table}.{op}`', 'the event''s type'),
-    (25, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
-    (26, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
-    (27, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
-    (28, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
-    (29, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
-    (30, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
-    (31, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
-    (32, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
-    (33, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
-    (34, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
-    (35, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
-    (36, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
-    (37, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
-    (38, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
-    (39, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
+    (25, 'wire_config.server_name', 'string', 'a name of letters, digits, ".", "_" and "-"', null, false, 'null', 'What Debezium calls `topic.prefix`.', 'the first of the three names in a topic such as `dbserver1.public.orders`, else `pg_tide`', 'source.name, the names of schemas'),
+    (26, 'wire_config.table', 'string', 'schema.table', null, false, 'null', 'The table whose rows the payloads are, as `schema.table`.', 'the other two names in such a topic, else `tide` and the outbox', 'source.schema, source.table, the names of schemas'),
+    (27, 'wire_config.schemas_enable', 'bool', 'true or false', null, false, 'null', 'Whether the value has its schema beside it, as JsonConverter''s `schemas.enable`; needs `row_schema`, or `payload_as` `opaque`.', '`false`: types have to be declared for it', 'the record''s value'),
+    (28, 'wire_config.payload_as', 'string', 'one of "row", "opaque"', null, false, 'null', 'What a payload is in `before` and `after`: `row`, an object with columns, or `opaque`, any JSON in one column `payload` beside `id`, the record''s key.', '`row`', 'the record''s value'),
+    (29, 'wire_config.row_schema', 'union', 'a list or a whole number', null, false, 'null', 'The types of the payload''s members, in order; they are converted as Debezium does.', 'payloads are sent as they are, and readers find the types', 'the record''s value'),
+    (30, 'wire_config.decimal_handling_mode', 'string', 'one of "precise", "double", "string"', null, false, 'null', 'Debezium''s `decimal.handling.mode`, for columns of type `numeric`.', '`precise`, as Debezium''s', 'the record''s value'),
+    (31, 'wire_config.time_precision_mode', 'string', 'one of "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds"', null, false, 'null', 'Debezium''s `time.precision.mode`, for dates and times without zone.', '`adaptive`, as Debezium''s', 'the record''s value'),
+    (32, 'wire_config.binary_handling_mode', 'string', 'one of "bytes", "base64", "base64-url-safe", "hex"', null, false, 'null', 'Debezium''s `binary.handling.mode`, for columns of type `bytea`.', '`bytes`, as Debezium''s', 'the record''s value'),
+    (33, 'wire_config.key_strategy', 'string', 'one of "text", "struct"', null, false, 'null', 'The record''s key: `text` is what `message_key` says, `struct` a JSON object of columns, as Debezium''s.', '`text`, as in every format', 'the record''s key'),
+    (34, 'wire_config.key_fields', 'list', 'a list of 1 to 32 items', null, false, 'null', 'The columns of the primary key.', 'only the user knows them', 'the record''s key, before'),
+    (35, 'wire_config.key_schemas_enable', 'bool', 'true or false', null, false, 'null', 'Whether a key of `struct` has its schema beside it.', '`false`, as for the value', 'the record''s key'),
+    (36, 'wire_config.emit_as', 'string', 'one of "c", "error", "key_only"', null, false, 'null', 'What becomes of an update or a delete without old payload: `c` sends an update as if it were new, `key_only` with a `before` of `key_fields` alone, `error` not at all. A delete is `key_only` with `c`, too.', '`c`, which every reader takes; a `before` of null in an update stops Flink', 'op, before'),
+    (37, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
+    (38, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
+    (39, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
+    (40, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
+    (41, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
+    (42, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
+    (43, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
+    (44, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
+    (45, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
+    (46, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
+    (47, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
+    (48, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
+    (49, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
+    (50, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
+    (51, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pg_tide_relay.config.load import load_pipeline_config
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.problems import ConfigError, Problem
+from pg_tide_relay.config.wire_models import WireConfig
 
 BASE = {"sink_type": "kafka", "brokers": "localhost:9092", "topic": "order-events"}
 SECRET = "hunter2-correct-horse"
@@ -42,7 +43,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         "message_key": None,
         "headers": None,
         "wire_format": "native",
-        "wire_config": {"emit_tombstones": False, "mode": None, "source": None, "type": None},
+        "wire_config": dict.fromkeys(WireConfig.model_fields),
         "transform": {"filter": None, "payload": None, "on_null": "pass"},
         "routing": {"rules": []},
         "topics": {"policy": "broker", "partitions": None, "replication": None, "configs": None},
@@ -95,7 +96,11 @@ def test_warnings_do_not_stop_a_pipeline() -> None:
         ("brokers", SECRET, "with ${env:KAFKA_X} resolved: must be a comma-separated list of host:port"),
         ("topic", "{" + SECRET + "}", "with ${env:KAFKA_X} resolved: must be a topic template"),
         ("compression", SECRET, "with ${env:KAFKA_X} resolved: must be one of"),
-        ("wire_format", "debezium", 'with ${env:KAFKA_X} resolved: must be one of "native", "cloudevents"'),
+        (
+            "wire_format",
+            "protobuf",
+            'with ${env:KAFKA_X} resolved: must be one of "native", "debezium", "cloudevents"',
+        ),
         ("message_key", "", "with ${env:KAFKA_X} resolved: must be a record key template"),
     ],
 )

@@ -1,0 +1,127 @@
+"""A pipeline's messages as Debezium's change events: which op, which rows, which key; as JSON."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from pg_tide_relay.change_rows import OLD_PAYLOAD, PAYLOAD, RowSource, row_source
+from pg_tide_relay.config.models import PipelineConfig
+from pg_tide_relay.errors import MessageError
+from pg_tide_relay.message import Row
+from pg_tide_relay.route import compile_topic
+from pg_tide_sql.versions import RELEASE
+from pg_tide_wire_formats.connect import compile_json
+from pg_tide_wire_formats.debezium import Source, compile_envelope, compile_key, envelope_schema
+from pg_tide_wire_formats.documents import render
+from pg_tide_wire_formats.headers import Header
+
+_TOPIC_PARTS = 3
+
+Encoded = tuple[bytes | None, bytes | None, list[Header]]
+Clock = Callable[[], int]
+
+
+class Change(NamedTuple):
+    """What a message says happened to a row."""
+
+    op: bytes  # Debezium's letter
+    before: Any
+    after: Any
+
+
+Changes = Callable[[Row, bytes | None], Change]
+"""(row, record key from the route) → the change. Raises MessageError."""
+
+
+def source_of(config: PipelineConfig, outbox: str, database: str) -> Source:
+    """The names of one pipeline's events: as configured, else those in its topic, else the outbox's own."""
+    topic = compile_topic(config.topic, outbox)
+    names = topic.split(".") if isinstance(topic, str) else []
+    if len(names) != _TOPIC_PARTS or not all(names):
+        names = ["pg_tide", "tide", outbox]
+    wire = config.wire_config
+    schema, table = wire.table.split(".") if wire.table else names[1:]
+    return Source(
+        version=RELEASE,
+        server_name=wire.server_name or names[0],
+        database=database,
+        schema=schema,
+        table=table,
+    )
+
+
+def compile_change_events(
+    config: PipelineConfig, outbox: str, database: str, *, clock: Clock = time.time_ns
+) -> Callable[[Row, str, bytes | None, int, list[Header]], Encoded]:
+    """Prepare the format of one pipeline; raises ConfigurationError. ``clock``: nanoseconds since 1970."""
+    wire = config.wire_config
+    rows = row_source(wire)
+    source = source_of(config, outbox, database)
+    changes = compile_changes(rows, wire.emit_as or "c")
+    schema = None if rows.schema is None else rows.schema(source.schema_name("Value"))
+    as_json = None if schema is None else compile_json(schema)
+    envelope = compile_envelope(
+        source, envelope_schema(source, schema) if schema is not None and wire.schemas_enable else None
+    )
+    struct_key = _compile_struct_key(rows, source, with_schema=bool(wire.key_schemas_enable))
+    is_struct = wire.key_strategy == "struct"
+
+    def encode(row: Row, _topic: str, key: bytes | None, created_us: int, headers: list[Header]) -> Encoded:
+        op, before, after = changes(row, key)
+        if as_json is not None:
+            before = None if before is None else as_json(before)
+            after = None if after is None else as_json(after)
+        value = envelope(op, before, after, created_us, clock())
+        return struct_key(row, key) if is_struct else key, value, headers
+
+    return encode
+
+
+def compile_changes(rows: RowSource, emit_as: str) -> Changes:
+    """What each op of a message becomes.
+
+    An update without old payload has no ``before``, which readers of ``u`` need: ``emit_as`` says what is done.
+    The payload of a delete is the row that was deleted, where there is no old payload.
+    """
+    whole = rows.whole
+
+    def changes(row: Row, key: bytes | None) -> Change:
+        op, has_old = row[1], row[OLD_PAYLOAD] is not None
+        if op == b"insert":
+            return Change(b"c", None, whole(row, PAYLOAD, key))
+        if op == b"update":
+            after = whole(row, PAYLOAD, key)
+            if has_old:
+                return Change(b"u", whole(row, OLD_PAYLOAD, key), after)
+            if emit_as == "c":
+                return Change(b"c", None, after)
+            if emit_as == "key_only":
+                return Change(b"u", rows.partial(rows.key_of(row, PAYLOAD, key)), after)
+        elif has_old:
+            return Change(b"d", whole(row, OLD_PAYLOAD, key), None)
+        elif row[PAYLOAD] is not None:
+            return Change(b"d", whole(row, PAYLOAD, key), None)
+        elif emit_as != "error":
+            return Change(b"d", rows.partial(rows.key_of(row, None, key)), None)
+        raise MessageError(
+            row[0],
+            f"this {op.decode()} has no old payload, and wire_config.emit_as is error; publish it with old_payload",
+        )
+
+    return changes
+
+
+def _compile_struct_key(
+    rows: RowSource, source: Source, *, with_schema: bool
+) -> Callable[[Row, bytes | None], bytes]:
+    """The key as Debezium has it: of the new row, or where there is none of the old."""
+    if rows.schema is None:
+        as_json: Callable[[Any], bytes] = render
+    else:
+        as_json = compile_key(rows.key_schema(source.schema_name("Key")), with_schema=with_schema)
+
+    def key_of(row: Row, key: bytes | None) -> bytes:
+        place = next((place for place in (PAYLOAD, OLD_PAYLOAD) if row[place] is not None), None)
+        return as_json(rows.key_of(row, place, key))
+
+    return key_of

@@ -1,0 +1,173 @@
+"""Where the rows of a change event come from: what ``before``, ``after`` and the key say of a message.
+
+Three honest sources of types: none at all (the payload is sent as it is), a declared row schema, and one column
+that holds any JSON. All three are asked the same things.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, cast
+
+from pg_tide_relay.config.wire_models import RowColumn, WireConfig
+from pg_tide_relay.errors import ConfigurationError, MessageError
+from pg_tide_relay.message import Row, document_of
+from pg_tide_wire_formats.connect import Schema, node, struct
+from pg_tide_wire_formats.connect_types import MisfitError, Modes
+from pg_tide_wire_formats.documents import render
+from pg_tide_wire_formats.row_schema import Rows, RowSchemaError
+
+PAYLOAD: Final = 4
+OLD_PAYLOAD: Final = 5
+"""Places in a row."""
+
+Values = dict[str, Any]
+"""Columns and their values, as Kafka Connect has them."""
+
+
+class RowSource(NamedTuple):
+    """What one pipeline's rows are asked."""
+
+    whole: Callable[[Row, int, bytes | None], Any]
+    """(row, place of the payload, record key) → the row: columns and values, or JSON as it is. MessageError."""
+    key_of: Callable[[Row, int | None, bytes | None], Values]
+    """(row, place of the payload if there is one, record key) → the columns of the key. MessageError."""
+    partial: Callable[[Values], Any]
+    """The columns of the key as a row that has nothing else, in the form of ``whole``."""
+    schema: Callable[[str], Schema] | None
+    """The schema of a row by its name; None where types are not known."""
+    key_schema: Callable[[str], Schema]
+    """The schema of the key by its name; without types its columns are not told."""
+
+
+def row_source(wire: WireConfig) -> RowSource:
+    """What the configuration asks for; raises ConfigurationError."""
+    if wire.payload_as == "opaque":
+        return _OPAQUE
+    if wire.row_schema is None:
+        return _verbatim(wire.key_fields or ())
+    if isinstance(wire.row_schema, int):
+        raise ConfigurationError("wire_config.row_schema", f"version {wire.row_schema} was not looked up")
+    return _typed(wire.row_schema, wire)
+
+
+def _key_columns(row: Row, document: Any, names: Sequence[str], place: str) -> Values:
+    found = document if isinstance(document, dict) else {}
+    missing = next((name for name in names if found.get(name) is None), None)
+    if missing is not None:
+        raise MessageError(row[0], f"its {place} has no {missing!r}, a column of wire_config.key_fields")
+    return {name: found[name] for name in names}
+
+
+def _from_text(row: Row, names: Sequence[str], key: bytes | None) -> tuple[str, str]:
+    """A key of one column, where there is neither payload nor old payload but the record's key."""
+    if len(names) != 1 or key is None:
+        raise MessageError(
+            row[0],
+            "it has neither payload nor old payload, and its record key does not say what wire_config.key_fields"
+            " are; publish a delete with old_payload",
+        )
+    return names[0], key.decode()
+
+
+# -- payloads as they are -----------------------------------------------------------------------------
+
+
+def _verbatim(names: Sequence[str]) -> RowSource:
+    def whole(row: Row, place: int, _key: bytes | None) -> bytes:
+        text = cast(bytes, row[place])
+        if not text.startswith(b"{"):
+            name = "payload" if place == PAYLOAD else "old payload"
+            raise MessageError(
+                row[0],
+                f"its {name} is no row, an object with columns; wire_config.payload_as opaque sends any JSON",
+            )
+        return text
+
+    def key_of(row: Row, place: int | None, key: bytes | None) -> Values:
+        if place is None:
+            name, text = _from_text(row, names, key)
+            return {name: text}
+        return _key_columns(row, document_of(row, place), names, _NAMES[place])
+
+    return RowSource(
+        whole=whole,
+        key_of=key_of,
+        partial=render,
+        schema=None,
+        key_schema=lambda name: struct([], optional=False, name=name),
+    )
+
+
+_NAMES: Final = {PAYLOAD: "payload", OLD_PAYLOAD: "old payload"}
+
+# -- rows with declared types -------------------------------------------------------------------------
+
+
+def _typed(columns: Sequence[RowColumn], wire: WireConfig) -> RowSource:
+    modes = Modes(
+        decimals=wire.decimal_handling_mode or "precise",
+        times=wire.time_precision_mode or "adaptive",
+        binary=wire.binary_handling_mode or "bytes",
+    )
+    names = wire.key_fields or []
+    try:
+        rows = Rows([(column.name, column.type) for column in columns], modes)
+    except RowSchemaError as error:
+        raise ConfigurationError("wire_config.row_schema", str(error)) from error
+    try:
+        rows.key_schema("", names)
+    except RowSchemaError as error:
+        raise ConfigurationError("wire_config.key_fields", f"the row schema has none: {error}") from error
+
+    def whole(row: Row, place: int, _key: bytes | None) -> Values:
+        try:
+            return rows.convert(document_of(row, place))
+        except MisfitError as error:
+            raise MessageError(row[0], f"its {_NAMES[place]} does not fit the row schema: {error}") from error
+
+    def key_of(row: Row, place: int | None, key: bytes | None) -> Values:
+        try:
+            if place is None:
+                name, text = _from_text(row, names, key)
+                return {name: rows.convert_text(name, text)}
+            found = _key_columns(row, document_of(row, place), names, _NAMES[place])
+            return {name: rows.convert_column(name, value) for name, value in found.items()}
+        except MisfitError as error:
+            raise MessageError(row[0], f"its key does not fit the row schema: {error}") from error
+
+    empty: Values = {column.name: None for column in columns}
+    return RowSource(
+        whole=whole,
+        key_of=key_of,
+        partial=lambda key: empty | key,
+        schema=rows.schema,
+        key_schema=lambda name: rows.key_schema(name, names),
+    )
+
+
+# -- one column that holds any JSON -------------------------------------------------------------------
+
+
+def _opaque_whole(row: Row, place: int, key: bytes | None) -> Values:
+    return {"id": None if key is None else key.decode(), "payload": cast(bytes, row[place]).decode()}
+
+
+def _opaque_key(row: Row, _place: int | None, key: bytes | None) -> Values:
+    if key is None:
+        raise MessageError(
+            row[0], "it has no record key, which is the column id of wire_config.payload_as opaque"
+        )
+    return {"id": key.decode()}
+
+
+def _opaque_schema(name: str) -> Schema:
+    payload = node("string", name="io.debezium.data.Json", version=1)
+    return struct([("id", node("string")), ("payload", payload)], optional=True, name=name)
+
+
+_OPAQUE: Final = RowSource(
+    whole=_opaque_whole,
+    key_of=_opaque_key,
+    partial=lambda key: {"id": None, "payload": None} | key,
+    schema=_opaque_schema,
+    key_schema=lambda name: struct([("id", node("string", optional=False))], optional=False, name=name),
+)
