@@ -174,11 +174,11 @@ def _timed(base: str, precision: int, mode: TimeMode) -> ColumnType | None:
 
     def timed(value: Any) -> Any:
         if type(value) is not str:
-            raise MisfitError(f"expected a text with a {base}, not {what(value)}")
+            raise MisfitError(f"expected a text with {_a(base)}, not {what(value)}")
         try:
             return convert(value)
         except ValueError as error:
-            raise MisfitError(f"expected a {base}, not {what(value)}: {error}") from error
+            raise MisfitError(f"expected {_a(base)}, not {what(value)}: {error}") from error
 
     return ColumnType(schema, timed)
 
@@ -192,6 +192,10 @@ def what(value: Any) -> str:
     text = render(value).decode()
     kind = {str: "the string", bool: "the boolean"}.get(type(value), "the number")
     return "null" if value is None else f"{kind} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def _a(name: str) -> str:
+    return f"an {name}" if name[0] in "aeio" else f"a {name}"
 
 
 def _array_of(element: ColumnType) -> ColumnType:
@@ -219,7 +223,7 @@ def _integer(base: str) -> ColumnType:
     def integer(value: Any) -> int:
         number = value if type(value) is int else _whole(value)
         if number is None or not low <= number <= high:
-            raise MisfitError(f"expected a {base}, not {what(value)}")
+            raise MisfitError(f"expected {_a(base)}, not {what(value)}")
         return number
 
     return ColumnType(node(kind), integer)

@@ -1,0 +1,88 @@
+"""Rows with declared types."""
+
+from typing import Any
+
+import pytest
+
+from pg_tide_wire_formats.connect import compile_json
+from pg_tide_wire_formats.connect_types import MisfitError, Modes
+from pg_tide_wire_formats.documents import parse
+from pg_tide_wire_formats.row_schema import Rows, RowSchemaError
+
+ROWS = Rows([("id", "bigint"), ("total", "numeric(10,2)"), ("note", "text")], Modes())
+
+
+def test_a_row_has_all_columns_in_the_schemas_order() -> None:
+    """What is missing is null."""
+    row = ROWS.convert(parse(b'{"note": "x", "id": 1}'))
+    assert list(row.items()) == [("id", 1), ("total", None), ("note", "x")]
+    schema = ROWS.schema("a.Value")
+    assert [field["field"] for field in schema["fields"]] == ["id", "total", "note"]
+    assert (schema["name"], schema["optional"]) == ("a.Value", True)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (b"[1]", "expected a row, an object with columns, not an array"),
+        (b'{"id": "x"}', "column 'id': expected a bigint, not the string \"x\""),
+        (
+            b'{"id": 1, "extra": 2, "more": null}',
+            "the row schema has no column 'extra', 'more': add it, or leave it out with transform.payload",
+        ),
+    ],
+)
+def test_what_does_not_fit_names_the_column(document: bytes, message: str) -> None:
+    """A member that no column has is not left out silently."""
+    with pytest.raises(MisfitError) as caught:
+        ROWS.convert(parse(document))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ([("id", "bigint"), ("id", "text")], "column 'id' stands in it twice"),
+        ([("id", "serial")], "column 'id': 'serial' is no type that a row schema knows"),
+    ],
+)
+def test_what_is_no_row_schema_is_refused(columns: list[tuple[str, str]], message: str) -> None:
+    with pytest.raises(RowSchemaError) as caught:
+        Rows(columns, Modes())
+    assert str(caught.value) == message
+
+
+def test_the_columns_of_a_key_are_required() -> None:
+    schema = ROWS.key_schema("a.Key", ["note", "id"])
+    assert schema == {
+        "type": "struct",
+        "fields": [
+            {"type": "string", "optional": False, "field": "note"},
+            {"type": "int64", "optional": False, "field": "id"},
+        ],
+        "optional": False,
+        "name": "a.Key",
+    }
+    with pytest.raises(RowSchemaError, match="it has no column 'x'"):
+        ROWS.key_schema("a.Key", ["x"])
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "value"), [("id", "12", 12), ("note", "12", "12"), ("total", "1.5", b"\x00\x96")]
+)
+def test_a_text_is_what_its_column_is(column: str, text: str, value: Any) -> None:
+    """The text of a record's key."""
+    assert ROWS.convert_text(column, text) == value
+
+
+def test_a_text_that_does_not_fit_names_the_column() -> None:
+    with pytest.raises(MisfitError, match="column 'id': expected a bigint, not the string \"order-12\""):
+        ROWS.convert_text("id", "order-12")
+
+
+def test_json_has_bytes_in_base64_and_names_for_what_is_no_number() -> None:
+    """JsonConverter and Jackson; orjson alone would write null, which is another value."""
+    rows = Rows([("b", "bytea"), ("d", "double precision"), ("f", "real[]")], Modes())
+    document = parse(b'{"b": "\\\\xfbff", "d": "NaN", "f": ["Infinity", 1.5, "-Infinity", null]}')
+    text = compile_json(rows.schema("v"))(rows.convert(document))
+    assert text == b'{"b":"+/8=","d":"NaN","f":["Infinity",1.5,"-Infinity",null]}'
