@@ -33,7 +33,7 @@ Changes = Callable[[Row, bytes | None], Change]
 """(row, record key from the route) → the change. Raises MessageError."""
 
 
-def source_of(config: PipelineConfig, outbox: str, database: str) -> Source:
+def source_of(config: PipelineConfig, outbox: str, database: str, release: str = RELEASE) -> Source:
     """The names of one pipeline's events: as configured, else those in its topic, else the outbox's own."""
     topic = compile_topic(config.topic, outbox)
     names = topic.split(".") if isinstance(topic, str) else []
@@ -42,7 +42,7 @@ def source_of(config: PipelineConfig, outbox: str, database: str) -> Source:
     wire = config.wire_config
     schema, table = wire.table.split(".") if wire.table else names[1:]
     return Source(
-        version=RELEASE,
+        version=release,
         server_name=wire.server_name or names[0],
         database=database,
         schema=schema,
@@ -51,12 +51,20 @@ def source_of(config: PipelineConfig, outbox: str, database: str) -> Source:
 
 
 def compile_change_events(
-    config: PipelineConfig, outbox: str, database: str, *, clock: Clock = time.time_ns
+    config: PipelineConfig,
+    outbox: str,
+    database: str,
+    *,
+    clock: Clock = time.time_ns,
+    release: str = RELEASE,
 ) -> Callable[[Row, str, bytes | None, int, list[Header]], Encoded]:
-    """Prepare the format of one pipeline; raises ConfigurationError. ``clock``: nanoseconds since 1970."""
+    """Prepare the format of one pipeline; raises ConfigurationError.
+
+    ``clock``: nanoseconds since 1970; ``release``: what the events call the connector's version.
+    """
     wire = config.wire_config
     rows = row_source(wire)
-    source = source_of(config, outbox, database)
+    source = source_of(config, outbox, database, release)
     changes = compile_changes(rows, wire.emit_as or "c")
     schema = None if rows.schema is None else rows.schema(source.schema_name("Value"))
     as_json = None if schema is None else compile_json(schema)

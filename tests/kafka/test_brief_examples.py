@@ -27,7 +27,13 @@ EVENT = (
 @pytest.fixture
 def printed_topics(kafka: KafkaServer) -> Iterator[None]:
     """The topics that the page names exist for this test only: the broker makes them."""
-    names = ("order-events", "orders.events.insert", "orders.events.update", "events.orders.insert")
+    names = (
+        "order-events",
+        "orders.events.insert",
+        "orders.events.update",
+        "events.orders.insert",
+        "dbserver1.public.orders",
+    )
     yield
     for name in names:
         delete_topic(kafka.bootstrap, name)
@@ -178,6 +184,26 @@ def test_the_record_has_the_fields_of_the_printed_table(
     assert (record.key, record.value) == (b"order-12345", b'{"order_id": 12345}')
     assert header("pg_tide_outbox", record) == b"orders"
     assert header("pg_tide_op", record) == b"insert"
+
+
+def test_the_printed_debezium_configuration_sends_change_events_of_its_topic(
+    tide: Tide, printed_topics: None, start_relay: StartRelay, read_topic: ReadTopic
+) -> None:
+    """The block under "Wire Format Integration": envelopes whose names are those in the printed topic."""
+    printed = json.loads(brief_page.json_in(brief_page.section(*brief_page.WIRE_FORMAT)))
+    assert printed.pop("sink_type") == "kafka"
+    assert printed.pop("brokers") == "localhost:9092"
+    tide.outbox("orders")
+    tide.pipeline(**printed)
+    tide.publish({"order_id": 12345, "total": 99.99}, dedup_key="order-12345")
+    start_relay(tide.dsn)
+    (record,) = records(read_topic(wait_for_topic(tide, "dbserver1.public.orders"), 1))
+    event = json.loads(record.value or b"")
+    assert record.key == b"order-12345"
+    assert (event["op"], event["before"], event["after"]) == ("c", None, {"order_id": 12345, "total": 99.99})
+    source = event["source"]
+    assert (source["name"], source["schema"], source["table"]) == ("dbserver1", "public", "orders")
+    assert source["connector"] == "postgresql"
 
 
 def wait_for_topic(tide: Tide, topic: str) -> str:
