@@ -47,11 +47,14 @@ def new_kafka(dev_run: Run, progress: Progress) -> Iterator[NewKafka]:
 
 @pytest.fixture
 def make_topic(kafka: KafkaServer) -> Iterator[MakeTopic]:
-    """Creates topics of the test's own: `make_topic(partitions=6, config={"max.message.bytes": "1000"})`."""
+    """Creates topics of the test's own: `make_topic(partitions=6, config={"max.message.bytes": "1000"})`.
+
+    `suffix` ends its name.
+    """
     made: list[str] = []
 
-    def make(partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
-        name = f"test-{secrets.token_hex(6)}"
+    def make(partitions: int = 1, config: Mapping[str, str] | None = None, suffix: str = "") -> str:
+        name = f"test-{secrets.token_hex(6)}{suffix}"
         create_topic(kafka.bootstrap, name, partitions=partitions, config=config)
         made.append(name)
         return name

@@ -7,6 +7,7 @@ that holds any JSON. All three are asked the same things.
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, cast
 
+from pg_tide_relay.config.problems import Problem
 from pg_tide_relay.config.wire_models import RowColumn, WireConfig
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Row, document_of
@@ -66,6 +67,24 @@ def _from_text(row: Row, names: Sequence[str], key: bytes | None) -> tuple[str, 
             " are; publish a delete with old_payload",
         )
     return names[0], key.decode()
+
+
+def row_schema_problems(stored: Any) -> list[Problem]:
+    """What is wrong with the columns that a stored configuration declares; says nothing about what is no column."""
+    wire = stored.get("wire_config") if isinstance(stored, dict) else None
+    columns = wire.get("row_schema") if isinstance(wire, dict) else None
+    if not isinstance(columns, list):
+        return []
+    told = [
+        (column["name"], column["type"])
+        for column in columns
+        if isinstance(column, dict) and {str} == {type(column.get("name")), type(column.get("type"))}
+    ]
+    try:
+        Rows(told, Modes())
+    except RowSchemaError as error:
+        return [Problem(path="wire_config.row_schema", severity="error", message=str(error))]
+    return []
 
 
 # -- payloads as they are -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from pg_tide_relay.change_rows import row_schema_problems
 from pg_tide_relay.config.load import load_record_config, validate_stored
 from pg_tide_relay.config.placeholders import UnresolvedVariable
 from pg_tide_relay.config.problems import ConfigError, Problem
@@ -31,8 +32,8 @@ class Previewed:
 
 
 def problems_of(stored: Any) -> list[Problem]:
-    """Errors and warnings of a configuration as it is stored, expressions included: what ``validate`` tells."""
-    return [*validate_stored(stored), *expression_problems(stored)]
+    """Errors and warnings of a configuration as it is stored, and what SQL can't tell: all that ``validate`` tells."""
+    return [*validate_stored(stored), *expression_problems(stored), *row_schema_problems(stored)]
 
 
 def compile_stored(

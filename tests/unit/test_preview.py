@@ -12,7 +12,7 @@ from pg_tide_relay.config.problems import ConfigError
 from pg_tide_relay.encode import Record
 from pg_tide_relay.message import Row
 from pg_tide_relay.peek import Peek
-from pg_tide_relay.preview import Previewed, compile_stored, preview
+from pg_tide_relay.preview import Previewed, compile_stored, preview, problems_of
 
 CONFIG: dict[str, Any] = {"sink_type": "kafka", "brokers": "localhost:9092", "topic": "t"}
 FOUND = Peek(outbox="orders", database="shop", consumer_group="g", config=CONFIG, rows=[])
@@ -107,3 +107,13 @@ def test_the_last_line_counts_what_becomes_of_the_messages() -> None:
     text = as_text("p", FOUND, 1, preview(compile_stored(stored, ORIGIN, {}, ()), rows))
     assert text.startswith("Pipeline p, outbox orders, group g, from id 1 on. Nothing is sent.\n")
     assert text.endswith("Messages: 3; 1 would be sent, 1 filtered, 1 in error.")
+
+
+def test_a_row_schema_that_is_none_is_told_before_it_runs() -> None:
+    """Without any database; what is no column at all the rules of the configuration tell."""
+    wire_config = {"row_schema": [{"name": "id", "type": "serial"}, {"name": 1, "type": "text"}]}
+    found = problems_of(CONFIG | {"wire_format": "debezium", "wire_config": wire_config})
+    assert [(problem.path, problem.message) for problem in found] == [
+        ("wire_config.row_schema[1].name", "must be a string, not a number"),
+        ("wire_config.row_schema", "column 'id': 'serial' is no type that a row schema knows"),
+    ]
