@@ -70,7 +70,7 @@ def main() -> int:
         print("starting PostgreSQL 18 and Kafka", flush=True)
         kafka = start_kafka(run, progress=print)
         database = create_database(start_postgres(run, 18, durable=True))
-        _pg_tide(database.dsn, "install")
+        pg_tide(database.dsn, "install")
         for number in range(1, options.rounds + 1):
             results.raw.append(
                 _measure(kafka, options.messages, lambda topic: _raw(kafka, topic, options.messages))
@@ -127,8 +127,9 @@ def _rate(bootstrap: str, topic: str, messages: int) -> float:
     return messages / ((max(times) - min(times)) / 1000)
 
 
-def _count(admin: AdminClient, topic: str) -> int:
-    ends = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(PARTITIONS)}
+def count_records(admin: AdminClient, topic: str, partitions: int) -> int:
+    """How many records a topic has."""
+    ends = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(partitions)}
     return sum(asked.result().offset for asked in admin.list_offsets(ends).values())
 
 
@@ -167,7 +168,7 @@ def _relay(database: Database, kafka: KafkaServer, topic: str, messages: int, ba
         ) as relay:
             until = time.monotonic() + TIMEOUT_SECONDS
             # Not tide.lag: it counts what waits, which costs the database more than reading it for the relay does.
-            while _count(admin, topic) < messages:
+            while count_records(admin, topic, PARTITIONS) < messages:
                 if relay.poll() is not None or time.monotonic() > until:
                     raise RuntimeError("the relay did not deliver everything")
                 time.sleep(0.5)  # asked seldom: the rate is taken from the broker's clock
@@ -175,7 +176,8 @@ def _relay(database: Database, kafka: KafkaServer, topic: str, messages: int, ba
         conn.execute(STATEMENTS["drop_pipeline"])
 
 
-def _pg_tide(dsn: str, command: str) -> None:
+def pg_tide(dsn: str, command: str) -> None:
+    """Run a command of the program on a database."""
     subprocess.run(
         [sys.executable, "-m", "pg_tide_relay", command],
         env=os.environ | {"PG_TIDE_POSTGRES_URL": dsn},
@@ -190,9 +192,9 @@ def _table(results: Results, messages: int) -> str:
         "",
         "| | messages/s | part of the raw loop in the same round |",
         "|---|---|---|",
-        f"| raw producer loop | {_three(results.raw)} | 1 |",
-        f"| relay, batch_size 1000 | {_three(results.batch_1000)} | {_three(results.ratios(results.batch_1000))} |",
-        f"| relay, default batch_size | {_three(results.defaults)} | {_three(results.ratios(results.defaults))} |",
+        f"| raw producer loop | {three(results.raw)} | 1 |",
+        f"| relay, batch_size 1000 | {three(results.batch_1000)} | {three(results.ratios(results.batch_1000))} |",
+        f"| relay, default batch_size | {three(results.defaults)} | {three(results.ratios(results.defaults))} |",
         "",
         f"{os.cpu_count()} cores shared by PostgreSQL 18 (fsync on), Kafka 4.3.1 and the relay; Python "
         f"{platform.python_version()}, confluent-kafka {version('confluent-kafka')}, psycopg {version('psycopg')}.",
@@ -200,7 +202,8 @@ def _table(results: Results, messages: int) -> str:
     return "\n".join(rows)
 
 
-def _three(values: Sequence[float]) -> str:
+def three(values: Sequence[float]) -> str:
+    """Least, median and greatest."""
     three = (min(values), statistics.median(values), max(values))
     return " / ".join(f"{value:,.0f}" if value >= 100 else f"{value:.2f}" for value in three)
 

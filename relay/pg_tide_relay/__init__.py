@@ -24,6 +24,7 @@ poll              opening windows and reading pages
 fetch_ahead       the next page, while earlier ones are in flight
 expression        JMESPath compiled to closures
 message           a row, and the documents in it, parsed when asked for
+reading           how much of a payload a pipeline has to read
 transform         which messages are sent, and in which shape: filter and projection
 encode            from a row to its record: transform, route and the wire format in one closure
 route             the record's topic and key

@@ -6,14 +6,21 @@ message is prepared when the pipeline starts.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.expression import Expression, is_false
 from pg_tide_relay.message import POSTGRES_EPOCH_US, Message, Row, decode_headers
+from pg_tide_relay.reading import reader_for
 from pg_tide_relay.route import KeyOf, TopicOf, compile_key, compile_topic, has_members
-from pg_tide_relay.transform import compile_expression, compile_transform
-from pg_tide_relay.wire import Origin, compile_format, makes_tombstones
+from pg_tide_relay.transform import (
+    Transforms,
+    compile_expression,
+    compile_transform,
+    filter_first,
+    transforms_of,
+)
+from pg_tide_relay.wire import Origin, compile_format, makes_tombstones, reads_payloads
 from pg_tide_wire_formats.headers import Headers, compile_headers
 from pg_tide_wire_formats.native import native_value
 
@@ -48,9 +55,26 @@ class _Route(NamedTuple):
 
 def compile_shape(config: PipelineConfig, origin: Origin) -> Shape:
     """Prepare the way of this pipeline's messages; raises ConfigurationError."""
+    transforms = transforms_of(config.transform)
+    keep, drops_null = transforms.keep, config.transform.on_null == "drop"
+    if keep is not None and not keep.asks_for_message and not _reads_documents(config, transforms.project):
+        # Nothing behind the filter looks into payloads: what it drops costs nothing more.
+        kept = _compile_kept(config, origin, Transforms(None, None))
+        read = reader_for(config, [keep], None, whole=False)
+        return filter_first(keep, read, kept, drops_null=drops_null)
+    return _compile_kept(config, origin, transforms)
+
+
+def _compile_kept(config: PipelineConfig, origin: Origin, transforms: Transforms) -> Shape:
     route = _compile_route(origin.outbox, config.topic, config.message_key, config.headers, "")
-    if _reads_documents(config) or config.wire_format != "native" or config.wire_config.emit_tombstones:
-        return _shape_by_steps(config, origin, route)
+    reads = transforms.keep is not None or _reads_documents(config, transforms.project)
+    if reads or config.wire_format != "native" or config.wire_config.emit_tombstones:
+        return _shape_by_steps(config, origin, route, transforms)
+    return _shape_native(route)
+
+
+def _shape_native(route: _Route) -> Shape:
+    """The payload as it is, to a topic and with a key that ask for no document."""
     constant, topic_of = (route.topic, None) if isinstance(route.topic, str) else ("", route.topic)
     _, key_of, headers_of = route
 
@@ -72,15 +96,10 @@ def compile_shape(config: PipelineConfig, origin: Origin) -> Shape:
     return shape
 
 
-def _reads_documents(config: PipelineConfig) -> bool:
-    """Whether something in this configuration looks into payloads or headers, so that they must be parsed."""
+def _reads_documents(config: PipelineConfig, projection: Expression | None) -> bool:
+    """Whether something beside the filter looks into payloads or headers, so that they must be parsed."""
     templates = [config.topic, config.message_key]
-    return (
-        config.transform.filter is not None
-        or config.transform.payload is not None
-        or bool(config.routing.rules)
-        or any(map(has_members, templates))
-    )
+    return projection is not None or bool(config.routing.rules) or any(map(has_members, templates))
 
 
 def _compile_route(
@@ -93,15 +112,21 @@ def _compile_route(
     )
 
 
-def _shape_by_steps(config: PipelineConfig, origin: Origin, otherwise: _Route) -> Shape:
+def _shape_by_steps(
+    config: PipelineConfig, origin: Origin, otherwise: _Route, transforms: Transforms
+) -> Shape:
     """The general way: filter, projection, rules, and any wire format."""
-    transform = compile_transform(config.transform)
+    transform = compile_transform(transforms, drops_null=config.transform.on_null == "drop")
     rules = _compile_rules(config, origin.outbox)
+    conditions = [when for _, when, _ in rules] + ([] if transforms.keep is None else [transforms.keep])
+    message_of = _message_type(
+        reader_for(config, conditions, transforms.project, whole=reads_payloads(config))
+    )
     encode = compile_format(config, origin)
     tombstones = makes_tombstones(config)
 
     def shape(row: Row) -> Record | None:
-        message = Message(row)
+        message = message_of(row)
         shaped = row if transform is None else transform(message)
         if shaped is None:
             return None
@@ -122,6 +147,11 @@ def _shape_by_steps(config: PipelineConfig, origin: Origin, otherwise: _Route) -
         return _make((topic, key, value, headers, created_us // 1000, follows))
 
     return shape
+
+
+def _message_type(read: Callable[[bytes], Any]) -> type[Message]:
+    """Messages of one pipeline."""
+    return type("Message", (Message,), {"read": staticmethod(read)})
 
 
 def _compile_rules(config: PipelineConfig, outbox: str) -> list[tuple[str, Expression, _Route]]:

@@ -24,6 +24,7 @@ Node = Mapping[str, Any]
 Evaluate = Callable[[Any], Any]
 
 _FUNCTIONS: Final = Functions()
+_WRITES_NUMBERS: Final = frozenset({"to_string"})
 _COMPARABLE: Final = frozenset({int, float, Number, str})
 _ORDERINGS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "lt": operator.lt,
@@ -31,6 +32,31 @@ _ORDERINGS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "gt": operator.gt,
     "gte": operator.ge,
 }
+
+
+_NARROWING: Final = frozenset(
+    {
+        "subexpression",
+        "index_expression",
+        "pipe",
+        "flatten",
+        "projection",
+        "value_projection",
+        "filter_projection",
+    }
+)
+_SIDE_BY_SIDE: Final = frozenset(
+    {
+        "comparator",
+        "and_expression",
+        "or_expression",
+        "not_expression",
+        "multi_select_dict",
+        "multi_select_list",
+        "key_val_pair",
+        "function_expression",
+    }
+)
 
 
 class ExpressionError(ValueError):
@@ -68,6 +94,12 @@ class Expression:
         """Whether it names ``_message``."""
         self.computes = any(node["type"] == "function_expression" for node in nodes)
         """Whether its result may hold numbers that stand in no document."""
+        self.writes_numbers = any(
+            node["type"] == "function_expression" and node["value"] in _WRITES_NUMBERS for node in nodes
+        )
+        """Whether it looks at how a number is written, and not only at its value."""
+        self.members = _members(tree)
+        """The members of the document that it looks at; None: it may look at all."""
         self._scope = Scope()
         self._evaluate = _Compiler(self._scope).compile(tree)
 
@@ -93,6 +125,22 @@ def _nodes(node: Node) -> Any:
     for child in node["children"]:
         if isinstance(child, dict):
             yield from _nodes(child)
+
+
+def _members(node: Node) -> frozenset[str] | None:
+    kind = node["type"]
+    if kind == "field":
+        return frozenset() if node["value"] == MESSAGE else frozenset({node["value"]})
+    if kind == "literal":
+        return frozenset()
+    children = [child for child in node["children"] if isinstance(child, dict) and child["type"] != "expref"]
+    if kind in _NARROWING:
+        children = children[:1]  # all others are given what the first one finds
+    elif kind not in _SIDE_BY_SIDE:
+        return None
+    found = [_members(child) for child in children]
+    known = [members for members in found if members is not None]
+    return frozenset().union(*known) if len(known) == len(found) else None
 
 
 class _Interpreter(TreeInterpreter):  # type: ignore[misc]  # the library has no types

@@ -3,7 +3,7 @@
 A row's texts are bytes and stay bytes. Only what has a structure, and is asked for, is decoded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -53,6 +53,9 @@ def _decoded(message_id: int, text: bytes) -> Sequence[tuple[str, str]]:
 class Message(tuple[Any, ...]):
     """A row whose documents can be asked for. A tuple, so that whatever takes a row takes it."""
 
+    read: Callable[[bytes], Any] = staticmethod(parse)
+    """What parses its documents; a pipeline that looks at some members only has its own."""
+
     _payload: Any = _UNREAD
     _old_payload: Any = _UNREAD
     _headers: Any = _UNREAD
@@ -62,14 +65,14 @@ class Message(tuple[Any, ...]):
     def payload(self) -> Any:
         """The payload; None where it is SQL NULL, too. Raises MessageError."""
         if self._payload is _UNREAD:
-            self._payload = _parsed(self, _PAYLOAD)
+            self._payload = _parsed(self, _PAYLOAD, self.read)
         return self._payload
 
     @property
     def old_payload(self) -> Any:
         """What ``payload`` was before. Raises MessageError."""
         if self._old_payload is _UNREAD:
-            self._old_payload = _parsed(self, _OLD_PAYLOAD)
+            self._old_payload = _parsed(self, _OLD_PAYLOAD, self.read)
         return self._old_payload
 
     @property
@@ -110,15 +113,15 @@ class Message(tuple[Any, ...]):
 
 
 def document_of(row: Row, place: int) -> Any:
-    """The payload or the old payload of a row, parsed once where it is a message. Raises MessageError."""
-    if isinstance(row, Message):
+    """The whole payload or old payload of a row; parsed once where a message has it already. Raises MessageError."""
+    if isinstance(row, Message) and row.read is parse:
         return row.payload if place == _PAYLOAD else row.old_payload
-    return _parsed(row, place)
+    return _parsed(row, place, parse)
 
 
-def _parsed(row: Sequence[Any], place: int) -> Any:
+def _parsed(row: Sequence[Any], place: int, read: Callable[[bytes], Any]) -> Any:
     try:
-        return None if row[place] is None else parse(row[place])
+        return None if row[place] is None else read(row[place])
     except DocumentError as error:
         name = "payload" if place == _PAYLOAD else "old_payload"
         raise MessageError(row[0], f"{name} can't be worked on: {error}") from error

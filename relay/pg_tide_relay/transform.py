@@ -1,7 +1,7 @@
 """Which messages are sent, and in which shape: filter and projection, compiled once per configuration."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pg_tide_relay.config.models import TransformConfig
 from pg_tide_relay.config.problems import Problem
@@ -14,13 +14,29 @@ Transform = Callable[[Message], Row | None]
 """From a message to the row that is encoded. None: the message is filtered. Raises MessageError."""
 
 
-def compile_transform(config: TransformConfig) -> Transform | None:
-    """Prepare filter and projection; None when there is nothing to do. Raises ConfigurationError."""
-    keep = None if config.filter is None else compile_expression("transform.filter", config.filter)
-    project = None if config.payload is None else compile_expression("transform.payload", config.payload)
+class Transforms(NamedTuple):
+    """The two expressions of a pipeline."""
+
+    keep: Expression | None
+    project: Expression | None
+
+
+def transforms_of(config: TransformConfig) -> Transforms:
+    """Compile filter and projection; raises ConfigurationError."""
+    return Transforms(
+        keep=None if config.filter is None else compile_expression("transform.filter", config.filter),
+        project=None if config.payload is None else compile_expression("transform.payload", config.payload),
+    )
+
+
+def compile_transform(transforms: Transforms, *, drops_null: bool) -> Transform | None:
+    """Filter and projection in one; None when there is nothing to do.
+
+    ``drops_null``: what the filter makes of a message with neither payload nor old payload.
+    """
+    keep, project = transforms
     if keep is None and project is None:
         return None
-    drops_null = config.on_null == "drop"
 
     def transform(message: Message) -> Row | None:
         if keep is not None and not _is_kept(keep, message, drops_null=drops_null):
@@ -28,6 +44,24 @@ def compile_transform(config: TransformConfig) -> Transform | None:
         return cast(Row, message) if project is None else _projected(project, message)
 
     return transform
+
+
+def filter_first(
+    keep: Expression, read: Callable[[bytes], Any], shape: Callable[[Row], Any], *, drops_null: bool
+) -> Callable[[Row], Any]:
+    """A filter in front of what shapes the messages that it keeps; ``read`` parses what it looks at."""
+
+    def shape_if_kept(row: Row) -> Any:
+        subject = row[4] if row[4] is not None else row[5]
+        try:
+            if drops_null if subject is None else is_false(keep(read(subject))):
+                return None
+        except (ExpressionError, DocumentError):
+            _is_kept(keep, Message(row), drops_null=drops_null)  # says the same as this message's error
+            raise
+        return shape(row)
+
+    return shape_if_kept
 
 
 def compile_expression(config_key: str, text: str) -> Expression:

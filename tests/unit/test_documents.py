@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_tide_wire_formats.documents import DocumentError, Number, parse, refuse_what_json_has_not, render
+from pg_tide_wire_formats.documents import (
+    DocumentError,
+    Number,
+    compile_reader,
+    parse,
+    refuse_what_json_has_not,
+    render,
+)
 
 NUMBERS = [
     "0", "-1", "1.10", "9007199254740993", "18446744073709551616", "-9223372036854775809", "0.1000000000000000055",
@@ -41,6 +48,27 @@ def test_documents_survive(document: Any) -> None:
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     assert json.loads(render(parse(text.encode()))) == document
     assert parse(text.encode()) == document
+
+
+def test_members_that_nobody_looks_at_are_not_read() -> None:
+    """Whatever their names; what is no object is read whole."""
+    read = compile_reader(["a b", "class", "c"], exact=True)
+    document = read(b'{"class": 1.10, "x": [1, {"y": 2}], "c": 12345678901234567890123, "a b": null}')
+    assert document == {"class": 1.1, "c": 12345678901234567890123, "a b": None}
+    assert render(document["class"]) == b"1.10"
+    assert compile_reader(["class"], exact=False)(b'{"class": 1.10}') == {"class": 1.1}
+    assert read(b"[1.10]") == [1.1]
+    with pytest.raises(DocumentError):
+        read(b"{")
+
+
+@given(st.sets(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), min_size=1, max_size=4))
+def test_a_member_of_any_name_is_found(names: set[str]) -> None:
+    """Alone, and among others."""
+    text = json.dumps({name: place for place, name in enumerate(names)}, ensure_ascii=False).encode()
+    for place, name in enumerate(names):
+        assert compile_reader([name], exact=True)(text)[name] == place
+    assert compile_reader(names, exact=False)(text) == {name: place for place, name in enumerate(names)}
 
 
 def test_a_number_is_a_double_to_whoever_computes() -> None:

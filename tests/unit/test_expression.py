@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jmespath.exceptions import JMESPathError
 
 from pg_tide_relay.expression import Expression, ExpressionError, is_false
-from pg_tide_wire_formats.documents import parse
+from pg_tide_wire_formats.documents import compile_reader, parse
 
 COMPLIANCE = Path(__file__).parent / "jmespath_compliance"
 RAISES = "raises"
@@ -128,6 +128,47 @@ def test_made_up_expressions_and_documents_give_what_the_library_gives(
     theirs = outcome(by_them, expression, document)
     ours = outcome(by_us, expression, parse(json.dumps(document).encode()))
     assert same(ours, theirs), (ours, theirs)
+
+
+@given(
+    expression=st.recursive(PATHS, combined, max_leaves=6),
+    document=st.one_of(st.dictionaries(NAMES, DOCUMENTS, max_size=5), DOCUMENTS),
+)
+def test_an_expression_finds_the_same_where_only_its_members_are_read(expression: str, document: Any) -> None:
+    """Whatever it says that it looks at is enough; a condition does not need the digits, either."""
+    compiled = Expression(expression)
+    text = json.dumps(document).encode()
+    whole = outcome(compiled, parse(text))
+    if compiled.members is not None:
+        assert same(outcome(compiled, compile_reader(compiled.members, exact=True)(text)), whole)
+        if not compiled.writes_numbers:
+            assert same(outcome(compiled, compile_reader(compiled.members, exact=False)(text)), whole)
+
+
+@pytest.mark.parametrize(
+    ("expression", "members"),
+    [
+        ("a", {"a"}),
+        ("a.b.c > `1` && !d || e[0].f", {"a", "d", "e"}),
+        ("a | b", {"a"}),
+        ("{x: a, y: [b, c]}", {"a", "b", "c"}),
+        ("items[?price > `1`].sku", {"items"}),
+        ("items[].lines[*].sku", {"items"}),
+        ("a.*", {"a"}),
+        ("length(a) > length(b)", {"a", "b"}),
+        ("sort_by(items, &price)", {"items"}),
+        ("a == _message.old_payload.a", {"a"}),
+        ("`1`", set()),
+        ("@", None),
+        ("*", None),
+        ("[0]", None),
+        ("keys(@)", None),
+        ("@.a", None),
+        ("a || @", None),
+    ],
+)
+def test_an_expression_knows_the_members_it_looks_at(expression: str, members: set[str] | None) -> None:
+    assert Expression(expression).members == members
 
 
 def same(one: Any, other: Any) -> bool:

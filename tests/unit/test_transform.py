@@ -10,19 +10,24 @@ from delivery_kit import ORIGIN, a_config, a_row
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Message, Row
-from pg_tide_relay.transform import compile_transform
+from pg_tide_relay.transform import Transform, compile_transform, transforms_of
+
+
+def compiled(**keys: str) -> Transform | None:
+    config = a_config(transform=keys).transform
+    return compile_transform(transforms_of(config), drops_null=config.on_null == "drop")
 
 
 def a_transform(**keys: str) -> Callable[[Row], Row | None]:
-    transform = compile_transform(a_config(transform=keys).transform)
+    transform = compiled(**keys)
     assert transform is not None
     return lambda row: transform(Message(row))
 
 
 def test_without_expressions_there_is_no_transform() -> None:
     """A payload that is passed through is never parsed."""
-    assert compile_transform(a_config().transform) is None
-    assert compile_transform(a_config(transform={"on_null": "drop"}).transform) is None
+    assert compiled() is None
+    assert compiled(on_null="drop") is None
 
 
 @pytest.mark.parametrize(

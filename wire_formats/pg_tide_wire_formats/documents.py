@@ -7,7 +7,9 @@ functions and comparisons see a double, and what nobody has computed with is wri
 
 import json
 import math
-from typing import Any, Final
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypedDict
 
 import msgspec
 import orjson
@@ -36,6 +38,9 @@ Number.__name__ = "float"
 _DECODER: Final = msgspec.json.Decoder(float_hook=Number)
 
 
+_PLAIN_NAME_RE: Final = re.compile(r"[A-Za-z0-9_ .-]+")
+
+
 def _integer(text: str) -> int | Number:
     try:
         return int(text)
@@ -56,6 +61,28 @@ def parse(text: bytes) -> Any:
         return json.loads(text, parse_int=_integer, parse_float=Number)
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"it is not JSON: {error}") from error
+
+
+def compile_reader(members: Iterable[str], *, exact: bool) -> Callable[[bytes], Any]:
+    """What reads only these members of an object and skips over all others: a third of the time, or less.
+
+    ``exact=False``: numbers with a fraction are plain doubles, for who only compares them. What is no object is
+    read whole. Raises DocumentError.
+    """
+    names = list(members)
+    if not all(map(_PLAIN_NAME_RE.fullmatch, names)):
+        return parse  # msgspec 0.20 does not find the member "π" of a TypedDict that has no other
+    # The constructor, because members may be named as Python's keywords.
+    wanted = TypedDict("wanted", dict.fromkeys(names, Any), total=False)  # type: ignore[misc]
+    decode = msgspec.json.Decoder(wanted, float_hook=Number if exact else None).decode
+
+    def read(text: bytes) -> Any:
+        try:
+            return decode(text)
+        except (msgspec.DecodeError, RecursionError, ValueError):
+            return parse(text)
+
+    return read
 
 
 def render(value: Any) -> bytes:
