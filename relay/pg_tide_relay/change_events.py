@@ -10,7 +10,6 @@ from pg_tide_relay.errors import MessageError
 from pg_tide_relay.message import Row
 from pg_tide_relay.route import compile_topic
 from pg_tide_sql.versions import RELEASE
-from pg_tide_wire_formats.connect import compile_json
 from pg_tide_wire_formats.debezium import Source, compile_envelope, compile_key, envelope_schema
 from pg_tide_wire_formats.documents import render
 from pg_tide_wire_formats.headers import Header
@@ -63,11 +62,10 @@ def compile_change_events(
     ``clock``: nanoseconds since 1970; ``release``: what the events call the connector's version.
     """
     wire = config.wire_config
-    rows = row_source(wire)
+    rows = row_source(wire, as_json=True)
     source = source_of(config, outbox, database, release)
     changes = compile_changes(rows, wire.emit_as or "c")
     schema = None if rows.schema is None else rows.schema(source.schema_name("Value"))
-    as_json = None if schema is None else compile_json(schema)
     envelope = compile_envelope(
         source, envelope_schema(source, schema) if schema is not None and wire.schemas_enable else None
     )
@@ -76,9 +74,6 @@ def compile_change_events(
 
     def encode(row: Row, _topic: str, key: bytes | None, created_us: int, headers: list[Header]) -> Encoded:
         op, before, after = changes(row, key)
-        if as_json is not None:
-            before = None if before is None else as_json(before)
-            after = None if after is None else as_json(after)
         value = envelope(op, before, after, created_us, clock())
         return struct_key(row, key) if is_struct else key, value, headers
 

@@ -11,9 +11,9 @@ from pg_tide_relay.config.problems import Problem
 from pg_tide_relay.config.wire_models import RowColumn, WireConfig
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Row, document_of
-from pg_tide_wire_formats.connect import Schema, node, struct
+from pg_tide_wire_formats.connect import Schema, compile_json, node, struct
 from pg_tide_wire_formats.connect_types import MisfitError, Modes
-from pg_tide_wire_formats.documents import render
+from pg_tide_wire_formats.documents import DocumentError, render
 from pg_tide_wire_formats.row_schema import Rows, RowSchemaError
 
 PAYLOAD: Final = 4
@@ -28,7 +28,7 @@ class RowSource(NamedTuple):
     """What one pipeline's rows are asked."""
 
     whole: Callable[[Row, int, bytes | None], Any]
-    """(row, place of the payload, record key) → the row: columns and values, or JSON as it is. MessageError."""
+    """(row, place of the payload, record key) → the row, as JSON or as columns and values. MessageError."""
     key_of: Callable[[Row, int | None, bytes | None], Values]
     """(row, place of the payload if there is one, record key) → the columns of the key. MessageError."""
     partial: Callable[[Values], Any]
@@ -39,15 +39,15 @@ class RowSource(NamedTuple):
     """The schema of the key by its name; without types its columns are not told."""
 
 
-def row_source(wire: WireConfig) -> RowSource:
-    """What the configuration asks for; raises ConfigurationError."""
+def row_source(wire: WireConfig, *, as_json: bool) -> RowSource:
+    """What the configuration asks for, rows as JSON or as values of Kafka Connect; raises ConfigurationError."""
     if wire.payload_as == "opaque":
-        return _OPAQUE
+        return _opaque(as_json=as_json)
     if wire.row_schema is None:
         return _verbatim(wire.key_fields or ())
     if isinstance(wire.row_schema, int):
         raise ConfigurationError("wire_config.row_schema", f"version {wire.row_schema} was not looked up")
-    return _typed(wire.row_schema, wire)
+    return _typed(wire.row_schema, wire, as_json=as_json)
 
 
 def _key_columns(row: Row, document: Any, names: Sequence[str], place: str) -> Values:
@@ -121,7 +121,7 @@ _NAMES: Final = {PAYLOAD: "payload", OLD_PAYLOAD: "old payload"}
 # -- rows with declared types -------------------------------------------------------------------------
 
 
-def _typed(columns: Sequence[RowColumn], wire: WireConfig) -> RowSource:
+def _typed(columns: Sequence[RowColumn], wire: WireConfig, *, as_json: bool) -> RowSource:
     modes = Modes(
         decimals=wire.decimal_handling_mode or "precise",
         times=wire.time_precision_mode or "adaptive",
@@ -137,10 +137,13 @@ def _typed(columns: Sequence[RowColumn], wire: WireConfig) -> RowSource:
     except RowSchemaError as error:
         raise ConfigurationError("wire_config.key_fields", f"the row schema has none: {error}") from error
 
-    def whole(row: Row, place: int, _key: bytes | None) -> Values:
+    read = rows.compile_reader(as_json=as_json)
+    finish = compile_json(rows.schema("row")) if as_json else _as_it_is
+
+    def whole(row: Row, place: int, _key: bytes | None) -> Any:
         try:
-            return rows.convert(document_of(row, place))
-        except MisfitError as error:
+            return read(cast(bytes, row[place]))
+        except (MisfitError, DocumentError) as error:
             raise MessageError(row[0], f"its {_NAMES[place]} does not fit the row schema: {error}") from error
 
     def key_of(row: Row, place: int | None, key: bytes | None) -> Values:
@@ -157,7 +160,7 @@ def _typed(columns: Sequence[RowColumn], wire: WireConfig) -> RowSource:
     return RowSource(
         whole=whole,
         key_of=key_of,
-        partial=lambda key: empty | key,
+        partial=lambda key: finish(empty | key),
         schema=rows.schema,
         key_schema=lambda name: rows.key_schema(name, names),
     )
@@ -166,8 +169,25 @@ def _typed(columns: Sequence[RowColumn], wire: WireConfig) -> RowSource:
 # -- one column that holds any JSON -------------------------------------------------------------------
 
 
-def _opaque_whole(row: Row, place: int, key: bytes | None) -> Values:
-    return {"id": None if key is None else key.decode(), "payload": cast(bytes, row[place]).decode()}
+def _opaque(*, as_json: bool) -> RowSource:
+    finish = compile_json(_opaque_schema("row")) if as_json else _as_it_is
+
+    def whole(row: Row, place: int, key: bytes | None) -> Any:
+        return finish(
+            {"id": None if key is None else key.decode(), "payload": cast(bytes, row[place]).decode()}
+        )
+
+    return RowSource(
+        whole=whole,
+        key_of=_opaque_key,
+        partial=lambda key: finish({"id": None, "payload": None} | key),
+        schema=_opaque_schema,
+        key_schema=lambda name: struct([("id", node("string", optional=False))], optional=False, name=name),
+    )
+
+
+def _as_it_is(values: Values) -> Values:
+    return values
 
 
 def _opaque_key(row: Row, _place: int | None, key: bytes | None) -> Values:
@@ -181,12 +201,3 @@ def _opaque_key(row: Row, _place: int | None, key: bytes | None) -> Values:
 def _opaque_schema(name: str) -> Schema:
     payload = node("string", name="io.debezium.data.Json", version=1)
     return struct([("id", node("string")), ("payload", payload)], optional=True, name=name)
-
-
-_OPAQUE: Final = RowSource(
-    whole=_opaque_whole,
-    key_of=_opaque_key,
-    partial=lambda key: {"id": None, "payload": None} | key,
-    schema=_opaque_schema,
-    key_schema=lambda name: struct([("id", node("string", optional=False))], optional=False, name=name),
-)

@@ -20,7 +20,7 @@ from pg_tide_relay.transform import (
     filter_first,
     transforms_of,
 )
-from pg_tide_relay.wire import Origin, compile_format, makes_tombstones, reads_payloads
+from pg_tide_relay.wire import Origin, compile_format, makes_tombstones
 from pg_tide_wire_formats.headers import Headers, compile_headers
 from pg_tide_wire_formats.native import native_value
 
@@ -60,7 +60,7 @@ def compile_shape(config: PipelineConfig, origin: Origin) -> Shape:
     if keep is not None and not keep.asks_for_message and not _reads_documents(config, transforms.project):
         # Nothing behind the filter looks into payloads: what it drops costs nothing more.
         kept = _compile_kept(config, origin, Transforms(None, None))
-        read = reader_for(config, [keep], None, whole=False)
+        read = reader_for(config, [keep], None)
         return filter_first(keep, read, kept, drops_null=drops_null)
     return _compile_kept(config, origin, transforms)
 
@@ -119,9 +119,7 @@ def _shape_by_steps(
     transform = compile_transform(transforms, drops_null=config.transform.on_null == "drop")
     rules = _compile_rules(config, origin.outbox)
     conditions = [when for _, when, _ in rules] + ([] if transforms.keep is None else [transforms.keep])
-    message_of = _message_type(
-        reader_for(config, conditions, transforms.project, whole=reads_payloads(config))
-    )
+    message_of = _message_type(reader_for(config, conditions, transforms.project))
     encode = compile_format(config, origin)
     tombstones = makes_tombstones(config)
 

@@ -10,12 +10,9 @@ from pg_tide_wire_formats.documents import compile_reader, parse
 
 
 def reader_for(
-    config: PipelineConfig, conditions: Iterable[Expression], projection: Expression | None, *, whole: bool
+    config: PipelineConfig, conditions: Iterable[Expression], projection: Expression | None
 ) -> Callable[[bytes], Any]:
-    """What parses the documents of a pipeline's messages, for its expressions and templates.
-
-    ``whole``: the wire format reads payloads as well, so that they are parsed once for both.
-    """
+    """What parses the documents of a pipeline's messages, for its expressions and templates."""
     conditions = list(conditions)
     expressions = conditions if projection is None else [*conditions, projection]
     members = _members_in_templates(config)
@@ -23,8 +20,6 @@ def reader_for(
         if expression.members is None or expression.asks_for_message:
             return parse
         members |= expression.members
-    if whole:
-        return parse
     # Templates and projections write numbers as they came; a condition only compares them.
     exact = bool(_members_in_templates(config)) or projection is not None
     exact = exact or any(expression.writes_numbers for expression in expressions)

@@ -43,11 +43,6 @@ def makes_tombstones(config: PipelineConfig) -> bool:
     return config.wire_format == "debezium" and config.wire_config.emit_tombstones is not False
 
 
-def reads_payloads(config: PipelineConfig) -> bool:
-    """Whether the format parses every payload."""
-    return config.wire_config.row_schema is not None
-
-
 def _native(row: Row, _topic: str, key: bytes | None, _created_us: int, headers: list[Header]) -> Encoded:
     return key, native_value(row[4]), headers
 

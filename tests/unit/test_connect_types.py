@@ -93,7 +93,7 @@ def converted(type_name: str, text: str, **modes: Any) -> Any:
 def test_a_type_has_debeziums_schema_and_value(
     type_name: str, kind: str, name: str | None, text: str, value: Any
 ) -> None:
-    schema, convert = column_type(type_name, Modes())
+    schema, convert, *_ = column_type(type_name, Modes())
     assert (schema["type"], schema.get("name"), schema["optional"]) == (kind, name, True)
     assert ("version" in schema) == (name is not None)
     found = convert(parse(text.encode()))
@@ -149,7 +149,7 @@ def test_what_is_no_type_is_refused(type_name: str) -> None:
 
 
 def test_an_array_has_optional_elements() -> None:
-    schema, convert = column_type("numeric(4,2)[]", Modes())
+    schema, convert, *_ = column_type("numeric(4,2)[]", Modes())
     assert schema["type"] == "array"
     assert schema["items"]["name"] == DECIMAL
     assert schema["items"]["optional"] is True

@@ -1,12 +1,16 @@
 """Rows with declared types."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pg_tide_wire_formats.connect import compile_json
 from pg_tide_wire_formats.connect_types import MisfitError, Modes
-from pg_tide_wire_formats.documents import parse
+from pg_tide_wire_formats.documents import DocumentError, parse
 from pg_tide_wire_formats.row_schema import Rows, RowSchemaError
 
 ROWS = Rows([("id", "bigint"), ("total", "numeric(10,2)"), ("note", "text")], Modes())
@@ -86,3 +90,76 @@ def test_json_has_bytes_in_base64_and_names_for_what_is_no_number() -> None:
     document = parse(b'{"b": "\\\\xfbff", "d": "NaN", "f": ["Infinity", 1.5, "-Infinity", null]}')
     text = compile_json(rows.schema("v"))(rows.convert(document))
     assert text == b'{"b":"+/8=","d":"NaN","f":["Infinity",1.5,"-Infinity",null]}'
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["", "x", "NaN", "-Infinity", "\\x00ff", "2026-01-31", "2026-01-31T09:15:00.5+01:00", "12.50"]),
+    st.lists(st.integers(-5, 5), max_size=3),
+    st.dictionaries(st.sampled_from(["a", "b"]), st.integers(), max_size=2),
+)  # fmt: skip
+MANY = Rows(
+    [
+        ("boolean", "boolean"),
+        ("integer", "integer"),
+        ("bigint", "bigint"),
+        ("double", "double precision"),
+        ("numeric", "numeric(10,2)"),
+        ("any numeric", "numeric"),
+        ("text", "text"),
+        ("json", "jsonb"),
+        ("bytes", "bytea"),
+        ("date", "date"),
+        ("at", "timestamptz"),
+        ("list", "bigint[]"),
+        ("ünicode", "text"),
+    ],
+    Modes(),
+)
+
+
+def outcome(made: Callable[[], Any]) -> tuple[Any, str]:
+    """What is made, or what is said instead."""
+    try:
+        return made(), ""
+    except MisfitError as error:
+        return None, str(error)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([field["field"] for field in MANY.schema("")["fields"]] + ["unknown"]), VALUES
+    )
+)
+def test_reading_a_row_at_once_gives_what_the_long_way_gives(document: dict[str, Any]) -> None:
+    """The same value, the same JSON, the same error; JSON in a column as it is written."""
+    text = json.dumps(document, ensure_ascii=False).encode()
+    expected, error = outcome(lambda: MANY.convert(parse(text)))
+    if error:
+        assert outcome(lambda: MANY.compile_reader(as_json=True)(text)) == (None, error)
+        assert outcome(lambda: MANY.compile_reader(as_json=False)(text)) == (None, error)
+        return
+    if expected["json"] is not None:
+        expected["json"] = json.dumps(document["json"], ensure_ascii=False)
+    value = MANY.compile_reader(as_json=False)(text)
+    assert repr(value) == repr(expected)
+    as_json = MANY.compile_reader(as_json=True)(text)
+    assert json.loads(as_json) == json.loads(compile_json(MANY.schema(""))(expected))
+    assert list(json.loads(as_json)) == list(expected)
+
+
+@pytest.mark.parametrize("names", [["id", "note"], ['say "id"', "back\\slash"]])
+def test_columns_of_any_name_are_read(names: list[str]) -> None:
+    """Also of names that can't be read at once."""
+    rows = Rows([(names[0], "bigint"), (names[1], "jsonb")], Modes())
+    text = json.dumps({names[1]: [1.5, None]}).encode()
+    assert rows.compile_reader(as_json=False)(text) == {names[0]: None, names[1]: "[1.5, null]"}
+    assert json.loads(rows.compile_reader(as_json=True)(text)) == {names[0]: None, names[1]: "[1.5, null]"}
+
+
+def test_what_is_no_document_is_refused() -> None:
+    with pytest.raises(DocumentError):
+        MANY.compile_reader(as_json=True)(b"{")

@@ -64,19 +64,20 @@ def struct(
 
 def compile_json(schema: Schema) -> Callable[[Any], bytes]:
     """A value of this schema as JsonConverter writes it: bytes in base64, NaN and infinity as strings."""
-    has_floats = _has_floats(schema)
+    names_floats = has_floats(schema)
 
     def as_json(value: Any) -> bytes:
-        return orjson.dumps(_with_named_floats(value) if has_floats else value, default=_base64)
+        return orjson.dumps(with_named_floats(value) if names_floats else value, default=_base64)
 
     return as_json
 
 
-def _has_floats(schema: Schema) -> bool:
+def has_floats(schema: Schema) -> bool:
+    """Whether a value of this schema may hold what JSON has no number for."""
     if schema["type"] == "struct":
-        return any(map(_has_floats, schema["fields"]))
+        return any(map(has_floats, schema["fields"]))
     if schema["type"] == "array":
-        return _has_floats(schema["items"])
+        return has_floats(schema["items"])
     return schema["type"] in FLOATS
 
 
@@ -86,12 +87,12 @@ def _base64(value: object) -> str:
     raise TypeError(f"no value of Kafka Connect: {type(value).__name__}")
 
 
-def _with_named_floats(value: Any) -> Any:
-    # orjson would write null for what JSON has no number for; Jackson writes these names.
+def with_named_floats(value: Any) -> Any:
+    """NaN and the infinities as Jackson writes them; other writers of JSON make them null."""
     if type(value) is float and not isfinite(value):
         return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124 (NaN)
     if type(value) is dict:
-        return {key: _with_named_floats(each) for key, each in value.items()}
+        return {key: with_named_floats(each) for key, each in value.items()}
     if type(value) is list:
-        return [_with_named_floats(each) for each in value]
+        return [with_named_floats(each) for each in value]
     return value

@@ -5,7 +5,7 @@ Years are counted as PostgreSQL and Java do, on the Gregorian calendar for all t
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from pg_tide_wire_formats.connect import Schema, node
@@ -203,6 +203,16 @@ def _parsed(text: str) -> tuple[int, int | None]:
 def _zoned_timestamp(text: str) -> str:
     if text in INFINITIES:
         return text
+    if len(text) in (25, 32) and text[10] == "T" and text[0] != "0":
+        # The usual lengths; the standard library takes a fifth of the time.
+        try:
+            at = datetime.fromisoformat(text)
+            is_utc = text.endswith("+00:00")
+            usual = text[:-6] if is_utc else at.astimezone(UTC).replace(tzinfo=None).isoformat()
+        except (ValueError, OverflowError):
+            pass
+        else:
+            return (usual.rstrip("0") if "." in usual else usual) + "Z"
     micros, zone_us = _parsed(text)
     if zone_us is None:
         raise ValueError("it has no zone")

@@ -9,7 +9,9 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Context, Decimal, InvalidOperation
-from typing import Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+import msgspec
 
 from pg_tide_wire_formats.connect import Schema, array, node, struct
 from pg_tide_wire_formats.connect_times import (
@@ -49,7 +51,11 @@ class ColumnType(NamedTuple):
 
     schema: Schema
     convert: Callable[[Any], Any]
-    """From a value that is not null; MisfitError, or ValueError saying what is wrong with a text."""
+    """From a value that is not null; MisfitError."""
+    reads: Any = Any
+    """What msgspec may take from the text at once; whatever it takes must be what ``convert`` takes."""
+    finish: Callable[[Any], Any] | None = None
+    """From such a value to the same that ``convert`` makes; None: it is one already."""
 
 
 _INTEGERS: Final = {"smallint": "int16", "integer": "int32", "bigint": "int64", "oid": "int64"}
@@ -96,6 +102,7 @@ _NAME_RE: Final = re.compile(
     r"( with time zone| without time zone)?((?:\[\])?)"
 )
 _NUMERIC_RE: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_PLAIN_RE: Final = re.compile(r"(-?\d{1,18})\.(\d{1,18})")
 _UUID_RE: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 # As many digits as PostgreSQL's numeric may have: nothing is ever rounded.
@@ -117,7 +124,8 @@ def column_type(type_name: str, modes: Modes) -> ColumnType:
     made = _scalar(base, arguments, modes)
     if made is None:
         raise ColumnTypeError(f"{type_name!r} is no type that a row schema knows")
-    return _array_of(made) if is_array else made
+    made = _array_of(made) if is_array else made
+    return made._replace(finish=made.convert) if made.reads is Any else made
 
 
 def _scalar(base: str, arguments: list[int], modes: Modes) -> ColumnType | None:
@@ -141,7 +149,7 @@ def _other(base: str, modes: Modes) -> ColumnType | None:
         return _string(base)
     match base:
         case "boolean":
-            return ColumnType(node("boolean"), _boolean)
+            return ColumnType(node("boolean"), _boolean, bool)
         case "real":
             return ColumnType(node("float"), _float32)
         case "double precision":
@@ -149,7 +157,8 @@ def _other(base: str, modes: Modes) -> ColumnType | None:
         case "uuid":
             return ColumnType(node("string", name="io.debezium.data.Uuid", version=1), _uuid)
         case "json" | "jsonb":
-            return ColumnType(node("string", name="io.debezium.data.Json", version=1), _json)
+            schema = node("string", name="io.debezium.data.Json", version=1)
+            return ColumnType(schema, _json, msgspec.Raw, _raw_text)
         case "bytea":
             return _bytea(modes.binary)
     return None
@@ -226,7 +235,7 @@ def _integer(base: str) -> ColumnType:
             raise MisfitError(f"expected {_a(base)}, not {what(value)}")
         return number
 
-    return ColumnType(node(kind), integer)
+    return ColumnType(node(kind), integer, Annotated[int, msgspec.Meta(ge=low, le=high)])
 
 
 def _whole(value: Any) -> int | None:
@@ -243,9 +252,13 @@ def _double(value: Any) -> float:
             number = float("inf")
         if number - number == 0:  # neither infinite nor NaN
             return number
-    elif value in _NO_NUMBERS:
+    elif _is_no_number(value):
         return float(value)
     raise MisfitError(f"expected a double precision, not {what(value)}")
+
+
+def _is_no_number(value: Any) -> bool:
+    return type(value) is str and value in _NO_NUMBERS
 
 
 def _float32(value: Any) -> float:
@@ -262,7 +275,7 @@ def _string(base: str) -> ColumnType:
         raise MisfitError(f"expected a text, not {what(value)}")
 
     name = _STRINGS[base]
-    return ColumnType(node("string", name=name, version=None if name is None else 1), string)
+    return ColumnType(node("string", name=name, version=None if name is None else 1), string, str)
 
 
 def _uuid(value: Any) -> str:
@@ -273,6 +286,12 @@ def _uuid(value: Any) -> str:
 
 def _json(value: Any) -> str:
     return render(value).decode()
+
+
+def _raw_text(value: msgspec.Raw) -> str | None:
+    """The text as it is written, with PostgreSQL's spaces: what a connector finds in the column."""
+    text = bytes(value)
+    return None if text == b"null" else text.decode()
 
 
 def _bytea(mode: BinaryMode) -> ColumnType:
@@ -313,6 +332,10 @@ def _fixed_scale(precision: int, scale: int) -> ColumnType:
     bound = 10**precision
 
     def unscaled(value: Any) -> bytes:
+        if type(value) is Number and (usual := _PLAIN_RE.fullmatch(value.text)) and len(usual[2]) <= scale:
+            whole = int(usual[1] + usual[2]) * 10 ** (scale - len(usual[2]))
+            if abs(whole) < bound:
+                return _big_endian(whole)
         number = _EXACT.scaleb(_decimal(value, words), scale)
         whole = int(number)
         if whole != number or abs(whole) >= bound:
@@ -346,17 +369,17 @@ def _decimal(value: Any, words: str) -> Decimal:
             return _EXACT.create_decimal(text)
         except InvalidOperation:
             pass
-    hint = "" if value not in _NO_NUMBERS else " (decimal_handling_mode double and string can express it)"
+    hint = "" if not _is_no_number(value) else " (decimal_handling_mode double and string can express it)"
     raise MisfitError(f"expected a {words}, not {what(value)}{hint}")
 
 
 def _numeric_as_double(value: Any) -> float:
-    return float(value) if value in _NO_NUMBERS else _double(float(_decimal(value, "numeric")))
+    return float(value) if _is_no_number(value) else _double(float(_decimal(value, "numeric")))
 
 
 def _numeric_as_string(value: Any) -> str:
-    if type(value) is str and value in _NO_NUMBERS:
-        return value
+    if _is_no_number(value):
+        return str(value)
     return format(_decimal(value, "numeric"), "f")
 
 

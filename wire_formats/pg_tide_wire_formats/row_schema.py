@@ -4,10 +4,12 @@ A row schema is an ordered list of columns. It is declared, never inferred from 
 not know is an error of that message, because leaving it out would lose data silently. A missing one is null.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from pg_tide_wire_formats.connect import Schema, struct
+import msgspec
+
+from pg_tide_wire_formats.connect import Schema, compile_json, has_floats, struct, with_named_floats
 from pg_tide_wire_formats.connect_types import (
     ColumnType,
     ColumnTypeError,
@@ -16,7 +18,7 @@ from pg_tide_wire_formats.connect_types import (
     column_type,
     what,
 )
-from pg_tide_wire_formats.documents import DocumentError, parse
+from pg_tide_wire_formats.documents import DocumentError, Number, parse
 
 _SHOWN: Final = 5
 
@@ -74,6 +76,67 @@ class Rows:
             raise MisfitError(self._unknown(document))
         return row
 
+    def compile_reader(self, *, as_json: bool) -> Callable[[bytes], Any]:
+        """From the text of a document to the row: its JSON, or its value. MisfitError, DocumentError.
+
+        Most of it is done while the text is read, in C; what that does not take goes the long way, which says
+        what doesn't fit.
+        """
+        finish_json = compile_json(self.schema("row"))
+
+        raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
+        texts = [name for name, each in self._types.items() if each.reads is msgspec.Raw]
+
+        def long_way(text: bytes) -> Any:
+            row = self.convert(parse(text))
+            found = raw.decode(text) if texts else {}
+            row |= {name: bytes(found[name]).decode() for name in texts if row[name] is not None}
+            return finish_json(row) if as_json else row
+
+        quick = self._quick_struct()
+        if quick is None:
+            return long_way
+        decode = msgspec.json.Decoder(quick, float_hook=Number).decode
+        encode = msgspec.json.Encoder().encode
+        finishes = self._finishes(as_json=as_json)
+        names = list(self._types)
+
+        def read(text: bytes) -> Any:
+            try:
+                row = decode(text)
+                for attribute, finish in finishes:
+                    value = getattr(row, attribute)
+                    if value is not None:
+                        setattr(row, attribute, finish(value))
+            except (msgspec.DecodeError, MisfitError, RecursionError, ValueError):
+                return long_way(text)
+            return encode(row) if as_json else dict(zip(names, msgspec.structs.astuple(row), strict=True))
+
+        return read
+
+    def _quick_struct(self) -> type[msgspec.Struct] | None:
+        """What reads a row at once; None where a name can't be that of one."""
+        names = {f"c{place}": name for place, name in enumerate(self._types)}
+        fields = [
+            # Any and Raw take null as well.
+            (attribute, each.reads if each.reads in (Any, msgspec.Raw) else each.reads | None, None)
+            for attribute, each in zip(names, self._types.values(), strict=True)
+        ]
+        try:
+            return msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False)
+        except ValueError:
+            return None
+
+    def _finishes(self, *, as_json: bool) -> list[tuple[str, Callable[[Any], Any]]]:
+        found = []
+        for place, each in enumerate(self._types.values()):
+            finish = each.finish
+            if as_json and has_floats(each.schema):
+                finish = _then(finish, with_named_floats)
+            if finish is not None:
+                found.append((f"c{place}", finish))
+        return found
+
     def convert_column(self, column: str, value: Any) -> Any:
         """The value of one column, for a key; MisfitError."""
         try:
@@ -98,3 +161,7 @@ class Rows:
         names = [name for name in document if name not in self._types]
         shown = ", ".join(map(repr, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
         return f"the row schema has no column {shown}: add it, or leave it out with transform.payload"
+
+
+def _then(first: Callable[[Any], Any] | None, second: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return second if first is None else lambda value: second(first(value))
