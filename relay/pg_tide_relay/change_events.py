@@ -123,8 +123,9 @@ def _compile_struct_key(
     else:
         as_json = compile_key(rows.key_schema(source.schema_name("Key")), with_schema=with_schema)
 
-    def key_of(row: Row, key: bytes | None) -> bytes:
-        place = next((place for place in (PAYLOAD, OLD_PAYLOAD) if row[place] is not None), None)
-        return as_json(rows.key_of(row, place, key))
+    return lambda row, key: as_json(rows.key_of(row, key_place(row), key))
 
-    return key_of
+
+def key_place(row: Row) -> int | None:
+    """The place of the row that has the columns of the key: the new one, else the old one, if there is any."""
+    return next((place for place in (PAYLOAD, OLD_PAYLOAD) if row[place] is not None), None)
