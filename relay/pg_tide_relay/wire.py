@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from pg_tide_relay.change_events import compile_change_events
 from pg_tide_relay.config.models import PipelineConfig
-from pg_tide_relay.message import Row
+from pg_tide_relay.message import Row, decode_headers
 from pg_tide_relay.route import by_op
-from pg_tide_wire_formats import cloudevents
+from pg_tide_wire_formats import cloudevents, outbox_router
 from pg_tide_wire_formats.headers import OPS, Header
 from pg_tide_wire_formats.native import native_value, native_value_or_tombstone
 
@@ -35,6 +35,8 @@ def compile_format(config: PipelineConfig, origin: Origin) -> Format:
         return _cloudevents(config, origin.outbox)
     if config.wire_format == "debezium":
         return compile_change_events(config, origin.outbox, origin.database)
+    if config.wire_format == "outbox_router":
+        return _outbox_router(config, origin)
     return _native_or_tombstone if config.wire_config.emit_tombstones else _native
 
 
@@ -70,3 +72,30 @@ def _cloudevents(config: PipelineConfig, outbox: str) -> Format:
         return key, value, [*others, *attributes]
 
     return encode
+
+
+def _outbox_router(config: PipelineConfig, origin: Origin) -> Format:
+    wanted = config.wire_config
+    convert = outbox_router.compile_outbox_router(
+        wanted.key_converter or "string",
+        wanted.value_converter or "string",
+        emit_tombstones=bool(wanted.emit_tombstones),
+    )
+    new_id = outbox_router.compile_event_id(origin.database, origin.outbox)
+
+    def encode(row: Row, _topic: str, key: bytes | None, created_us: int, headers: list[Header]) -> Encoded:
+        event_id = _own_id(row) or row[3] or new_id(row[0], created_us)
+        converted, value = convert(key, row[4])
+        # A static header of this name would be one event's id on all.
+        others = [header for header in headers if header[0] != outbox_router.ID]
+        return converted, value, [*others, (outbox_router.ID, event_id)]
+
+    return encode
+
+
+def _own_id(row: Row) -> bytes | None:
+    """The event's id where the publisher has given it as a header."""
+    message_id, own = row[0], row[6]
+    if own is None or b'"id"' not in own:
+        return None
+    return dict(decode_headers(message_id, own)).get(outbox_router.ID)

@@ -20,8 +20,11 @@ def test_each_formats_example_is_what_arrives(
     tide: Tide, make_topic: MakeTopic, read_topic: ReadTopic, start_relay: StartRelay
 ) -> None:
     """In the order of the page."""
-    shown_topics = ("plain", "dbserver1.public.orders", "typed", "events")
-    topics = {shown: make_topic(suffix="".join(shown.partition(".")[1:])) for shown in shown_topics}
+    shown_topics = ("plain", "dbserver1.public.orders", "typed", "events", "outbox.event.{stream_table}")
+    topics = {
+        shown: make_topic(suffix="".join(shown.partition(".")[1:]).format(stream_table="order"))
+        for shown in shown_topics
+    }
     places = {"localhost:9092": tide.bootstrap} | {
         f'"topic": "{shown}"': f'"topic": "{real}"' for shown, real in topics.items()
     }

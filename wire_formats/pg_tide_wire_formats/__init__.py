@@ -7,6 +7,7 @@ times        times as texts
 documents    JSON documents whose numbers keep every digit
 native       the payload's own text as the value
 cloudevents  CloudEvents 1.0, binary and structured
+outbox_router  the records of Debezium's outbox event router
 debezium     Debezium's change events: names, schemas and the frame
 row_schema   rows with declared types
 connect      Kafka Connect's schemas and values

@@ -271,13 +271,14 @@ class PipelineConfig(ConfigModel):
         About(reason="none beside those of the message", reaches="the record's headers"),
     ] = Field(None, description="Headers on every record; names with `pg_tide_` are reserved.")
     wire_format: Annotated[
-        Literal["native", "debezium", "cloudevents"],
+        Literal["native", "debezium", "cloudevents", "outbox_router"],
         NotYet(("avro",)),
         About(reason="the payload as PostgreSQL renders it", reaches="the record's value and headers"),
     ] = Field(
         "native",
         description="How a message becomes the record's bytes: `native` is the payload as it is, `debezium` a change"
-        " event as Debezium writes it, `cloudevents` an event of CloudEvents 1.0.",
+        " event as Debezium writes it, `cloudevents` an event of CloudEvents 1.0, `outbox_router`"
+        " the record of Debezium's outbox event router.",
     )
     wire_config: Annotated[WireConfig, About(reason="see its keys")] = Field(
         WireConfig(), description="Options of the wire format."

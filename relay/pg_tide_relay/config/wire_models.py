@@ -22,6 +22,7 @@ QualifiedTable = Annotated[
     str,
     Matches(expects="schema.table", pattern=r"[A-Za-z0-9 _-]+\.[A-Za-z0-9 _-]+"),
 ]
+Converter = Literal["string", "json", "json_with_schema"]
 
 _VALUE = "the record's value"
 _KEY = "the record's key"
@@ -50,7 +51,8 @@ class WireConfig(ConfigModel):
     ] = Field(
         None,
         description="Whether a delete makes a record without value: in Debezium's format a second one behind the"
-        " event, in the native format in place of a payload that is missing; else its value is the JSON `null`.",
+        " event, in the native format and an outbox router's in place of a payload that is missing; else its value is"
+        " the JSON `null`.",
     )
     mode: Annotated[
         Literal["binary", "structured"] | None,
@@ -149,6 +151,20 @@ class WireConfig(ConfigModel):
         " new, `key_only` with a `before` of `key_fields` alone, `error` not at all. A delete is `key_only`"
         " with `c`, too.",
     )
+    key_converter: Annotated[Converter | None, About(reason="`string`, the key as it is", reaches=_KEY)] = (
+        Field(
+            None,
+            description="Whose bytes an outbox router's key has: `string` those of Connect's StringConverter, `json`"
+            " of its JsonConverter without schemas, `json_with_schema` with them.",
+        )
+    )
+    value_converter: Annotated[
+        Converter | None, About(reason="`string`, the payload as it is", reaches=_VALUE)
+    ] = Field(
+        None,
+        description="The same of the value: `string` is the payload, `json` the payload as an escaped JSON string,"
+        " `json_with_schema` that string beside its schema.",
+    )
 
     NOT_YET: ClassVar[tuple[str, ...]] = ("envelope",)
 
@@ -185,6 +201,7 @@ _OF_ROW_SCHEMA = ("decimal_handling_mode", "time_precision_mode", "binary_handli
 
 WIRE_RELATIONS = (
     *only_with("wire_format", "cloudevents", "wire_config.mode", "wire_config.source", "wire_config.type"),
+    *only_with("wire_format", "outbox_router", "wire_config.key_converter", "wire_config.value_converter"),
     *only_with("wire_format", "debezium", *(f"wire_config.{key}" for key in _OF_DEBEZIUM)),
     Relation(
         at="wire_config.emit_tombstones",

@@ -620,6 +620,7 @@ as $$
     "decimal_handling_mode": null,
     "emit_as": null,
     "emit_tombstones": null,
+    "key_converter": null,
     "key_fields": null,
     "key_schemas_enable": null,
     "key_strategy": null,
@@ -631,7 +632,8 @@ as $$
     "source": null,
     "table": null,
     "time_precision_mode": null,
-    "type": null
+    "type": null,
+    "value_converter": null
    },
    "required": false,
    "rule": {
@@ -692,6 +694,22 @@ as $$
        "nullable": true,
        "type": "boolean",
        "what": "true or false or null"
+      }
+     },
+     "key_converter": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "enum": [
+        "string",
+        "json",
+        "json_with_schema"
+       ],
+       "expects": "one of \"string\", \"json\", \"json_with_schema\"",
+       "not_yet": [],
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
       }
      },
      "key_fields": {
@@ -908,6 +926,22 @@ as $$
        "type": "string",
        "what": "a string or null"
       }
+     },
+     "value_converter": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "enum": [
+        "string",
+        "json",
+        "json_with_schema"
+       ],
+       "expects": "one of \"string\", \"json\", \"json_with_schema\"",
+       "not_yet": [],
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
      }
     },
     "not_yet": [
@@ -925,9 +959,10 @@ as $$
     "enum": [
      "native",
      "debezium",
-     "cloudevents"
+     "cloudevents",
+     "outbox_router"
     ],
-    "expects": "one of \"native\", \"debezium\", \"cloudevents\"",
+    "expects": "one of \"native\", \"debezium\", \"cloudevents\", \"outbox_router\"",
     "not_yet": [
      "avro"
     ],
@@ -1212,6 +1247,52 @@ as $$
      "test": "none_of",
      "values": [
       "cloudevents"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.key_converter",
+   "message": "has no effect unless wire_format is \"outbox_router\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.key_converter"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "outbox_router"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.value_converter",
+   "message": "has no effect unless wire_format is \"outbox_router\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.value_converter"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "outbox_router"
      ]
     }
    ]
@@ -1859,9 +1940,9 @@ as
     (16, 'request_timeout_ms', 'int', 'a whole number from 1 to 900000 (ms)', 'ms', false, '30000', 'How long a broker may take to answer a produce request.', 'Kafka''s own default', 'request.timeout.ms, the detection of an absent cluster'),
     (17, 'message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key, which decides the partition: `{dedup_key}`, `{key}`, `{stream_table}`, `{op}`, `{outbox_id}`, `{payload.a.b}`, `{headers.name}`.', 'the message''s key, else its dedup key', 'the record''s key'),
     (18, 'headers', 'object', 'an object', null, false, 'null', 'Headers on every record; names with `pg_tide_` are reserved.', 'none beside those of the message', 'the record''s headers'),
-    (19, 'wire_format', 'string', 'one of "native", "debezium", "cloudevents"', null, false, '"native"', 'How a message becomes the record''s bytes: `native` is the payload as it is, `debezium` a change event as Debezium writes it, `cloudevents` an event of CloudEvents 1.0.', 'the payload as PostgreSQL renders it', 'the record''s value and headers'),
-    (20, 'wire_config', 'object', 'an object', null, false, '{"emit_tombstones": null, "mode": null, "source": null, "type": null, "server_name": null, "table": null, "schemas_enable": null, "payload_as": null, "row_schema": null, "decimal_handling_mode": null, "time_precision_mode": null, "binary_handling_mode": null, "key_strategy": null, "key_fields": null, "key_schemas_enable": null, "emit_as": null}', 'Options of the wire format.', 'see its keys', null),
-    (21, 'wire_config.emit_tombstones', 'bool', 'true or false', null, false, 'null', 'Whether a delete makes a record without value: in Debezium''s format a second one behind the event, in the native format in place of a payload that is missing; else its value is the JSON `null`.', '`true` for Debezium, as there; else `false`, because a tombstone makes compaction forget the key', 'the record''s value'),
+    (19, 'wire_format', 'string', 'one of "native", "debezium", "cloudevents", "outbox_router"', null, false, '"native"', 'How a message becomes the record''s bytes: `native` is the payload as it is, `debezium` a change event as Debezium writes it, `cloudevents` an event of CloudEvents 1.0, `outbox_router` the record of Debezium''s outbox event router.', 'the payload as PostgreSQL renders it', 'the record''s value and headers'),
+    (20, 'wire_config', 'object', 'an object', null, false, '{"emit_tombstones": null, "mode": null, "source": null, "type": null, "server_name": null, "table": null, "schemas_enable": null, "payload_as": null, "row_schema": null, "decimal_handling_mode": null, "time_precision_mode": null, "binary_handling_mode": null, "key_strategy": null, "key_fields": null, "key_schemas_enable": null, "emit_as": null, "key_converter": null, "value_converter": null}', 'Options of the wire format.', 'see its keys', null),
+    (21, 'wire_config.emit_tombstones', 'bool', 'true or false', null, false, 'null', 'Whether a delete makes a record without value: in Debezium''s format a second one behind the event, in the native format and an outbox router''s in place of a payload that is missing; else its value is the JSON `null`.', '`true` for Debezium, as there; else `false`, because a tombstone makes compaction forget the key', 'the record''s value'),
     (22, 'wire_config.mode', 'string', 'one of "binary", "structured"', null, false, 'null', 'CloudEvents'' content mode: `binary` has attributes as headers and the payload as value, `structured` all in one JSON document.', '`binary`, whose value is the payload alone', 'the record''s value and headers'),
     (23, 'wire_config.source', 'string', 'a template of a source', null, false, 'null', 'The event''s `source`, a URI or the end of one; `{stream_table}` is the outbox.', '`/{stream_table}`', 'the event''s source'),
     (24, 'wire_config.type', 'string', 'a template of a type', null, false, 'null', 'The event''s `type`; `{stream_table}` and `{op}`.', '`{stream_table}.{op}`', 'the event''s type'),
@@ -1877,21 +1958,23 @@ as
     (34, 'wire_config.key_fields', 'list', 'a list of 1 to 32 items', null, false, 'null', 'The columns of the primary key.', 'only the user knows them', 'the record''s key, before'),
     (35, 'wire_config.key_schemas_enable', 'bool', 'true or false', null, false, 'null', 'Whether a key of `struct` has its schema beside it.', '`false`, as for the value', 'the record''s key'),
     (36, 'wire_config.emit_as', 'string', 'one of "c", "error", "key_only"', null, false, 'null', 'What becomes of an update or a delete without old payload: `c` sends an update as if it were new, `key_only` with a `before` of `key_fields` alone, `error` not at all. A delete is `key_only` with `c`, too.', '`c`, which every reader takes; a `before` of null in an update stops Flink', 'op, before'),
-    (37, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
-    (38, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
-    (39, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
-    (40, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
-    (41, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
-    (42, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
-    (43, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
-    (44, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
-    (45, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
-    (46, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
-    (47, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
-    (48, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
-    (49, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
-    (50, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
-    (51, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
+    (37, 'wire_config.key_converter', 'string', 'one of "string", "json", "json_with_schema"', null, false, 'null', 'Whose bytes an outbox router''s key has: `string` those of Connect''s StringConverter, `json` of its JsonConverter without schemas, `json_with_schema` with them.', '`string`, the key as it is', 'the record''s key'),
+    (38, 'wire_config.value_converter', 'string', 'one of "string", "json", "json_with_schema"', null, false, 'null', 'The same of the value: `string` is the payload, `json` the payload as an escaped JSON string, `json_with_schema` that string beside its schema.', '`string`, the payload as it is', 'the record''s value'),
+    (39, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
+    (40, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
+    (41, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
+    (42, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
+    (43, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
+    (44, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
+    (45, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
+    (46, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
+    (47, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
+    (48, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
+    (49, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
+    (50, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
+    (51, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
+    (52, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
+    (53, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';
