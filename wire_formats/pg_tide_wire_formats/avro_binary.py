@@ -176,16 +176,18 @@ def record(name: str, members: Sequence[Member]) -> Encode:
     def encode(value: Any) -> bytes:
         if type(value) is not dict:
             raise mismatch(f"record {name}", value)
-        get, parts, surely = value.get, [], len(value) == count
-        at = ""
+        surely = len(value) == count
+        parts: list[bytes] = []
+        append, at = parts.append, ""
         try:
             for at, encode_member, absent in members:
-                member = get(at, MISSING)
-                if member is MISSING and absent is not None:
+                try:
+                    member = value[at]
+                except KeyError:
                     surely = False
-                    parts.append(absent)
+                    append(encode_member(MISSING) if absent is None else absent)
                 else:
-                    parts.append(encode_member(member))
+                    append(encode_member(member))
         except AvroError as error:
             error.under(at)
             raise

@@ -74,9 +74,8 @@ class _Translation:
         avro = self._required(schema, namespace)
         if not schema.get("optional"):
             return avro
-        # The default must belong to the first branch. A struct's is left out: AvroData has null first then, too.
-        has_default = schema.get("default") is not None and schema["type"] != "struct"
-        return [avro, "null"] if has_default else ["null", avro]
+        # The default must belong to the first branch.
+        return ["null", avro] if schema.get("default") is None else [avro, "null"]
 
     def _required(self, schema: Schema, namespace: str) -> Any:
         kind = schema.get("type")
@@ -95,43 +94,46 @@ class _Translation:
         keys, values = _part(schema, "keys"), _part(schema, "values")
         if _has_text_keys(schema):
             return {"type": "map", "values": self.schema_of(values, namespace)}
+        # A map of another kind is an array of records.
         name = schema.get("name")
-        entry = {
-            **_named(f"{_NAMESPACE}.{name.rpartition('.')[2] if name else 'MapEntry'}", namespace),
-            "fields": [self._field("key", keys, _NAMESPACE), self._field("value", values, _NAMESPACE)],
-            **({"connect.internal.type": "MapEntry"} if name else {}),
-        }
-        return {"type": "array", "items": entry}
+        full = name or f"{_NAMESPACE}.MapEntry"
+        fields = [{**keys, "field": "key"}, {**values, "field": "value"}]
+        said = {"connect.internal.type": "MapEntry"} if name else {}
+        return {"type": "array", "items": self._once(render(fields), full, namespace, fields, said)}
 
     def _record(self, schema: Schema, namespace: str) -> Any:
+        if schema.get("default") is not None:
+            raise AvroSchemaError(f"the default of a struct is not supported: {schema.get('name')}")
         known_as = render({key: each for key, each in schema.items() if key not in ("optional", "field")})
-        full = self._records.get(known_as)
-        if full is not None:
-            inside = full.rpartition(".")[0]
-            return full.rpartition(".")[2] if inside == namespace else full
-        full = schema.get("name")
+        full = schema.get("name") or self._records.get(known_as)
         if full is None:
             self._unnamed += 1
             full = f"{_NAMESPACE}.ConnectDefault{self._unnamed if self._unnamed > 1 else ''}"
-        self._records[known_as] = full
-        inside = full.rpartition(".")[0]
-        fields = [self._field(each.get("field"), each, inside) for each in _part(schema, "fields")]
-        return {**_named(full, namespace), "fields": fields, **_properties(schema)}
+        return self._once(known_as, full, namespace, _part(schema, "fields"), _properties(schema))
 
-    def _field(self, name: Any, schema: Schema, namespace: str) -> dict[str, Any]:
-        field = {"name": name, "type": self.schema_of(schema, namespace)}
-        default = schema.get("default")
-        if default is not None and not (schema["type"] == "struct" and schema.get("optional")):
+    def _once(
+        self, known_as: bytes, full: str, namespace: str, fields: Sequence[Schema], said: dict[str, Any]
+    ) -> Any:
+        """A record where it is used first, its name where it is used again."""
+        inside, _, name = full.rpartition(".")
+        if self._records.get(known_as) == full:
+            return name if inside == namespace else full
+        self._records[known_as] = full
+        return {
+            "type": "record",
+            "name": name,
+            **({} if inside == namespace else {"namespace": inside}),
+            "fields": [self._field(each, inside) for each in fields],
+            **said,
+        }
+
+    def _field(self, schema: Schema, namespace: str) -> dict[str, Any]:
+        field = {"name": schema.get("field"), "type": self.schema_of(schema, namespace)}
+        if schema.get("default") is not None:
             field["default"] = _written_default(schema)
         elif schema.get("optional"):
             field["default"] = None
         return field
-
-
-def _named(full: str, enclosing: str) -> dict[str, Any]:
-    namespace, _, name = full.rpartition(".")
-    start = {"type": "record", "name": name}
-    return start if namespace == enclosing else {**start, "namespace": namespace}
 
 
 def _part(schema: Schema, name: str) -> Any:
@@ -168,6 +170,7 @@ def _properties(schema: Schema) -> dict[str, Any]:
         raise AvroSchemaError(
             f"a decimal of scale {properties['scale']} has more digits than {_PRECISION} says"
         )
+    properties |= {key: value for key, value in parameters.items() if key.startswith("avro")}
     logical = "decimal" if is_decimal else _LOGICAL.get(name or "")
     return {**properties, "logicalType": logical} if logical else properties
 
@@ -214,8 +217,6 @@ def _from_json(schema: Schema, value: Any) -> Any:
         return {key: _from_json(schema["values"], each) for key, each in value.items()}
     if kind == "map":
         return [[_from_json(schema["keys"], key), _from_json(schema["values"], each)] for key, each in value]
-    if kind == "struct":
-        return {each["field"]: _from_json(each, value.get(each["field"])) for each in schema["fields"]}
     return value
 
 
@@ -224,11 +225,7 @@ def _value(schema: Schema) -> Encode:
     encode = _required_value(schema)
     if not schema.get("optional"):
         return encode
-    return binary.optional(encode, 1 if _has_default(schema) else 0)
-
-
-def _has_default(schema: Schema) -> bool:
-    return schema.get("default") is not None and not (schema["type"] == "struct" and schema.get("optional"))
+    return binary.optional(encode, 0 if schema.get("default") is None else 1)
 
 
 def _required_value(schema: Schema) -> Encode:
@@ -250,7 +247,7 @@ def _required_value(schema: Schema) -> Encode:
 
 def _member(schema: Schema) -> Member:
     encode, name = _value(schema), str(schema["field"])
-    if _has_default(schema):
+    if schema.get("default") is not None:
         default = encode(_default(schema))
         return Member(name, _null_as(default, encode), default)
     return Member(name, encode, binary.long(0) if schema.get("optional") else None)
