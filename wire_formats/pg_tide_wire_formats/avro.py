@@ -42,8 +42,11 @@ def compile_avro(schema: Any) -> Avro:
         text = render(parsed).decode()
     except DocumentError as error:
         raise AvroSchemaError(str(error)) from error
-    found = parse_schema(parsed)
-    encode_type = compile_type(found)
+    try:
+        found = parse_schema(parsed)
+        encode_type = compile_type(found)
+    except RecursionError:
+        raise AvroSchemaError("it is nested too deeply") from None
 
     def encode(value: Any) -> bytes:
         try:

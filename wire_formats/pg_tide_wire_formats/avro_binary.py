@@ -172,6 +172,8 @@ def record(name: str, members: Sequence[Member]) -> Encode:
     projection drops what is not wanted.
     """
     count, names = len(members), frozenset(member.name for member in members)
+    # Plain tuples are taken apart faster than named ones.
+    fields = [(member.name, member.encode, member.absent) for member in members]
 
     def encode(value: Any) -> bytes:
         if type(value) is not dict:
@@ -180,7 +182,7 @@ def record(name: str, members: Sequence[Member]) -> Encode:
         parts: list[bytes] = []
         append, at = parts.append, ""
         try:
-            for at, encode_member, absent in members:
+            for at, encode_member, absent in fields:
                 try:
                     member = value[at]
                 except KeyError:

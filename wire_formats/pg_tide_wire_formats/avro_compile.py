@@ -57,7 +57,8 @@ class _Compiler:
         try:
             return self._default(each)
         except AvroError as error:
-            raise AvroSchemaError(f"the default of {each.name} in {owner.name}: {error}") from error
+            at_fault = error.what if error.path == "$" else error
+            raise AvroSchemaError(f"the default of {each.name} in {owner.name}: {at_fault}") from error
 
     def _default(self, each: Field) -> bytes:
         first: AvroError | None = None

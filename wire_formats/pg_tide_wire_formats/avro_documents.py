@@ -2,7 +2,7 @@
 
 JSON has fewer types than Avro, so some stand in texts: bytes as PostgreSQL shows a bytea (``\\x`` and hexadecimal
 digits; base64 is not read, a text can look like both), dates and times in ISO 8601 or as ``to_jsonb`` writes them,
-decimals also as texts. A logical type may be given as the number that Avro counts in as well.
+decimals also as texts. A date or time may be given as the number that Avro counts in as well, for years 1 to 9999.
 
 What is exact stays exact or is refused: integers, decimals, texts. What the schema declares to be coarse is coarse:
 a number with a fraction in a ``double`` or ``float`` is the nearest one, and what is finer than the unit of a time is
@@ -16,7 +16,7 @@ import struct
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pg_tide_wire_formats import avro_times
 from pg_tide_wire_formats.avro_binary import (
@@ -41,15 +41,28 @@ _NOT_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.
 _FLOAT: Final = struct.Struct("<f")
 _DOUBLE_MOST: Final = sys.float_info.max
 
-# How a text becomes the count of a logical type, and how many bits the count has.
-_COUNTS: Final[dict[str, tuple[Callable[[str], int], int]]] = {
-    "date": (avro_times.day, 32),
-    "time-millis": (lambda text: avro_times.time_us(text) // 1000, 32),
-    "time-micros": (avro_times.time_us, 64),
-    "timestamp-millis": (lambda text: avro_times.instant_us(text) // 1000, 64),
-    "timestamp-micros": (avro_times.instant_us, 64),
-    "local-timestamp-millis": (lambda text: avro_times.local_us(text) // 1000, 64),
-    "local-timestamp-micros": (avro_times.local_us, 64),
+# Readers stop at years beyond 9999; and that far away is what was counted in a finer unit than the schema's.
+_FIRST_MS: Final = -62_135_596_800_000  # 0001-01-01
+_AFTER_MS: Final = 253_402_300_800_000  # 10000-01-01
+_DAY_MS: Final = 86_400_000
+
+
+class _Count(NamedTuple):
+    """What a logical type counts."""
+
+    of_text: Callable[[str], int]
+    first: int
+    after: int  # one more than the last
+
+
+_COUNTS: Final[dict[str, _Count]] = {
+    "date": _Count(avro_times.day, _FIRST_MS // _DAY_MS, _AFTER_MS // _DAY_MS),
+    "time-millis": _Count(lambda text: avro_times.time_us(text) // 1000, 0, _DAY_MS),
+    "time-micros": _Count(avro_times.time_us, 0, _DAY_MS * 1000),
+    "timestamp-millis": _Count(lambda text: avro_times.instant_us(text) // 1000, _FIRST_MS, _AFTER_MS),
+    "timestamp-micros": _Count(avro_times.instant_us, _FIRST_MS * 1000, _AFTER_MS * 1000),
+    "local-timestamp-millis": _Count(lambda text: avro_times.local_us(text) // 1000, _FIRST_MS, _AFTER_MS),
+    "local-timestamp-micros": _Count(avro_times.local_us, _FIRST_MS * 1000, _AFTER_MS * 1000),
 }
 
 
@@ -213,16 +226,21 @@ def _decimal(leaf: Type) -> Encode:
 
 
 def _count(leaf: Type) -> Encode:
-    count_of, bits = _COUNTS[leaf.logical]
-    number = integer(leaf.label, bits)
+    of_text, first, after = _COUNTS[leaf.logical]
 
     def encode(value: Any) -> bytes:
-        if type(value) is not str:
-            return number(value)
-        try:
-            return long(count_of(value))
-        except ValueError:
-            raise mismatch(leaf.label, value) from None
+        if type(value) is str:
+            try:
+                count = of_text(value)
+            except ValueError:
+                raise mismatch(leaf.label, value) from None
+        elif type(value) is int:
+            count = value
+        else:
+            raise mismatch(leaf.label, value)
+        if not first <= count < after:
+            raise mismatch(leaf.label, value)
+        return long(count)
 
     return encode
 

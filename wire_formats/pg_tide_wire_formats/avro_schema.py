@@ -68,10 +68,7 @@ class Type:
 
 def parse_schema(schema: Any) -> Type:
     """The type that a JSON document describes; raises AvroSchemaError."""
-    try:
-        return _Parser().parse(schema, "")
-    except RecursionError as error:
-        raise AvroSchemaError("the schema is nested too deeply") from error
+    return _Parser().parse(schema, "")
 
 
 class _Parser:

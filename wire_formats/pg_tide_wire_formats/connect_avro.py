@@ -58,11 +58,6 @@ def compile_connect_avro(schema: Schema) -> Avro:
     return Avro(found.name if found.kind == "record" else None, render(avro).decode(), encode)
 
 
-def connect_avro_schema(schema: Schema) -> Any:
-    """The Avro schema alone, as JSON."""
-    return _Translation().schema_of(schema)
-
-
 class _Translation:
     """Of one schema: a record's second use is its name."""
 
@@ -248,7 +243,10 @@ def _required_value(schema: Schema) -> Encode:
 def _member(schema: Schema) -> Member:
     encode, name = _value(schema), str(schema["field"])
     if schema.get("default") is not None:
-        default = encode(_default(schema))
+        try:
+            default = encode(_default(schema))
+        except AvroError as error:
+            raise AvroSchemaError(f"the default of {name}: {error.what}") from error
         return Member(name, _null_as(default, encode), default)
     return Member(name, encode, binary.long(0) if schema.get("optional") else None)
 
