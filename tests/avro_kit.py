@@ -87,7 +87,7 @@ def _moments(unit: str, is_local: bool) -> Made:
             seen = seen.replace(microsecond=seen.microsecond // 1000 * 1000)
         return Sample(text, seen)
 
-    moments = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31))
+    moments = st.datetimes(datetime.fromisoformat("0002-01-01"), datetime.fromisoformat("9998-12-31"))
     prefix = "local-" if is_local else ""
     return Made(
         _logical("long", f"{prefix}timestamp-{unit}"),

@@ -62,7 +62,7 @@ def documents(draw: st.DrawFn) -> tuple[Made, Sample]:
 
 
 @given(documents())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_document_is_written_as_fastavro_writes_its_values(drawn: tuple[Made, Sample]) -> None:
     """Byte for byte, for documents that went through JSON."""
     made, sample = drawn
@@ -74,7 +74,7 @@ def test_a_document_is_written_as_fastavro_writes_its_values(drawn: tuple[Made, 
 
 @pytest.mark.parametrize("reader", READERS)
 @given(documents())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_reader_sees_the_whole_document(reader: str, drawn: tuple[Made, Sample]) -> None:
     made, sample = drawn
     document = parse(render(sample.document))
@@ -126,7 +126,7 @@ def anything_for(draw: st.DrawFn) -> tuple[Any, Any]:
 
 
 @given(anything_for())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_what_does_not_fit_is_refused_and_never_written_as_something_else(drawn: tuple[Any, Any]) -> None:
     """Whatever stands in a document: there is an error, or a reader sees all of it."""
     schema, document = drawn

@@ -259,12 +259,16 @@ def _null_as(default: bytes, otherwise: Encode) -> Encode:
 
 
 def _entry(encode_key: Encode, encode_value: Encode) -> Encode:
-    def encode(pair: Sequence[Any]) -> bytes:
-        key, value = pair
+    def encode(pair: Any) -> bytes:
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise mismatch("a pair of key and value", pair)
+        at = "key"
         try:
-            return encode_key(key) + encode_value(value)
+            key = encode_key(pair[0])
+            at = "value"
+            return key + encode_value(pair[1])
         except AvroError as error:
-            error.under("value")
+            error.under(at)
             raise
 
     return encode
