@@ -92,6 +92,9 @@ _FOLLOWED: Final = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << _BI
 _LAST: Final = [bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7)) for n in range(1 << _BITS)]
 
 
+_SHORT: Final = 1 << _BITS - 1  # a count that is looked up in one step
+
+
 def long(value: int) -> bytes:
     """An integer of at most 64 bits: zigzag, then groups of seven bits."""
     rest = value << 1 if value >= 0 else ~(value << 1)
@@ -126,7 +129,9 @@ def string(value: Any) -> bytes:
         text = value.encode()
     except UnicodeEncodeError:
         raise AvroError("half of a surrogate pair, which UTF-8 can't express") from None
-    return long(len(text)) + text
+    count = len(text)
+    # Without the call where it can be: a text is what there is most of.
+    return (_LAST[count + count] if count < _SHORT else long(count)) + text
 
 
 def boolean(value: Any) -> bytes:
