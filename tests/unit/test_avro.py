@@ -62,6 +62,13 @@ def test_a_zero_with_any_exponent_is_zero() -> None:
     assert {decimal.encode(Number(text)) for text in ("0e99999", "-0.000", "0E-5", "0.0")} == {b"\x02\x00"}
 
 
+@pytest.mark.parametrize(
+    ("count", "written"), [(63, "7e"), (64, "8001"), (8191, "fe7f"), (8192, "808001"), (2**20, "80808001")]
+)
+def test_a_text_of_any_length_stands_behind_its_count(count: int, written: str) -> None:
+    assert compile_avro('"string"').encode("x" * count) == bytes.fromhex(written) + b"x" * count
+
+
 def test_half_of_a_surrogate_pair_is_refused() -> None:
     with pytest.raises(AvroError, match=r"^\$\.a: half of a surrogate pair"):
         compile_avro(a_record({"type": "string"})).encode({"a": "\ud800"})

@@ -182,6 +182,18 @@ def test_a_schema_that_can_be_none_in_avro_is_refused_with_the_reason(schema: An
         compile_connect_avro(schema)
 
 
+def test_a_map_with_texts_as_keys_that_may_be_null_is_an_array_of_entries() -> None:
+    """JsonConverter can't write such a map, so no golden case has one."""
+    made = compile_connect_avro(
+        {"type": "map", "keys": node("string"), "values": node("int32", optional=False), "optional": False}
+    )
+    assert json.loads(made.text)["items"]["fields"] == [
+        {"name": "key", "type": ["null", "string"], "default": None},
+        {"name": "value", "type": "int"},
+    ]
+    assert made.encode([[None, 1], ["a", -1]]).hex() == "0400020202610100"
+
+
 def test_a_records_name_is_there_for_subjects() -> None:
     assert COMPILED.name == "shop.public.orders.Value"
     assert compile_connect_avro(node("string")).name is None
