@@ -85,7 +85,7 @@ def _digits(value: object) -> str:
 
 
 # Integers are written in groups of seven bits, each with a mark that another one follows. Two groups at a time,
-# looked up, cost half of what shifting out each of them does.
+# looked up, cost half of what shifting out each of them does; the tables hold 1.4 MB.
 _BITS: Final = 14
 _ALL: Final = (1 << _BITS) - 1
 _FOLLOWED: Final = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << _BITS)]

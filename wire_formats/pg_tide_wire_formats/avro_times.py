@@ -66,26 +66,24 @@ def unscaled(text: str, precision: int, scale: int) -> int:
     whole, _, fraction = text.partition(".")
     if len(fraction) <= scale and len(whole) <= precision + 1:
         try:
-            value = int(whole + fraction.ljust(scale, "0"))
-        except ValueError:  # an exponent
-            value = _unscaled_slowly(text, precision, scale)
-    else:
-        value = _unscaled_slowly(text, precision, scale)
-    return value
+            return int(whole + fraction.ljust(scale, "0"))
+        except ValueError:
+            pass  # an exponent
+    return _unscaled_slowly(text, precision, scale)
 
 
 def _unscaled_slowly(text: str, precision: int, scale: int) -> int:
     try:
-        sign, digits, exponent = Decimal(text).as_tuple()
+        sign, figures, exponent = Decimal(text).as_tuple()
     except InvalidOperation as error:
         raise ValueError("no decimal") from error
     if not isinstance(exponent, int):
         raise ValueError("no decimal")
-    significant = "".join(map(str, digits)).strip("0")
+    digits = "".join(map(str, figures)).lstrip("0")
+    significant = digits.rstrip("0")
     if not significant:
         return 0
-    zeros = len(digits) - len("".join(map(str, digits)).rstrip("0"))
-    shift = exponent + zeros + scale
+    shift = exponent + len(digits) - len(significant) + scale
     if shift < 0 or len(significant) + shift > precision:
         raise ValueError("too many digits")
     value: int = int(significant) * 10**shift

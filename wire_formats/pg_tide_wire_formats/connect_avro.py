@@ -163,7 +163,8 @@ def _properties(schema: Schema) -> dict[str, Any]:
             properties[key] = value
     if is_decimal and not 0 <= properties["scale"] <= properties["precision"]:
         raise AvroSchemaError(
-            f"a decimal of scale {properties['scale']} has more digits than {_PRECISION} says"
+            "in Avro a decimal's scale is between 0 and its precision"
+            f" {properties['precision']}, not {properties['scale']}"
         )
     properties |= {key: value for key, value in parameters.items() if key.startswith("avro")}
     logical = "decimal" if is_decimal else _LOGICAL.get(name or "")
