@@ -16,6 +16,10 @@ from hypothesis import strategies as st
 from pg_tide_wire_formats.avro import AvroError, AvroSchemaError
 from pg_tide_wire_formats.connect import array, node, struct
 from pg_tide_wire_formats.connect_avro import compile_connect_avro
+from pg_tide_wire_formats.connect_types import Modes
+from pg_tide_wire_formats.debezium import Source, envelope_schema, envelope_value
+from pg_tide_wire_formats.documents import parse
+from pg_tide_wire_formats.row_schema import Rows
 
 GOLDEN: Any = json.loads(
     files("pg_tide_wire_formats").joinpath("golden/connect_avro.json").read_text(encoding="utf-8")
@@ -100,6 +104,53 @@ def test_others_read_a_row_as_it_was(row: dict[str, Any]) -> None:
     body = COMPILED.encode(row)
     assert fastavro.schemaless_reader(io.BytesIO(body), json.loads(COMPILED.text), None) == row
     assert avro.io.DatumReader(THEIRS).read(avro.io.BinaryDecoder(io.BytesIO(body))) == row
+
+
+EVERY_TYPE = {
+    "boolean": "true",
+    "smallint": "-32768",
+    "integer": "2147483647",
+    "bigint": "-9223372036854775808",
+    "real": "0.5",
+    "double precision": '"NaN"',
+    "numeric": "12345678901234567890.12",
+    "numeric(38,10)": "-1.5",
+    "text": '"ä🌊"',
+    "uuid": '"6f2c7c0e-0b43-4e64-9f53-1d6f3d5a3c11"',
+    "jsonb": '{"a": 1.10}',
+    "bytea": '"\\\\x00ff"',
+    "date": '"2026-01-31"',
+    "time": '"09:15:00.123456"',
+    "timestamp": '"2026-01-31T09:15:00.123456"',
+    "timestamptz": '"2026-01-31T09:15:00.123456+01:00"',
+    "interval": '"1 day 02:00:00"',
+    "text[]": '["a", null]',
+}
+
+
+@pytest.mark.parametrize(
+    "modes",
+    [
+        Modes(),
+        Modes(decimals="string", times="connect", binary="base64"),
+        Modes(decimals="double", times="isostring", binary="hex"),
+    ],
+    ids=["defaults", "connect", "texts"],
+)
+def test_others_read_a_change_event_whose_row_has_every_type(modes: Modes) -> None:
+    """As the bytes and numbers that Connect has, whatever their logical types say."""
+    columns = {f"c{number}": kind for number, kind in enumerate(EVERY_TYPE)}
+    rows = Rows(list(columns.items()), modes)
+    source = Source(version="1", server_name="shop", database="d", schema="public", table="t")
+    texts = [f'"{name}": {EVERY_TYPE[kind]}' for name, kind in columns.items()]
+    row = rows.convert(parse(f"{{{', '.join(texts)}}}".encode()))
+    value = envelope_value(source, "u", dict.fromkeys(row), row, 1, 2)
+    made = compile_connect_avro(envelope_schema(source, rows.schema(source.schema_name("Value"))))
+    body, plain = made.encode(value), made.text.replace('"logicalType":', '"said":')
+    read = fastavro.schemaless_reader(io.BytesIO(body), json.loads(plain), None)
+    assert repr(read) == repr(value)  # NaN is not equal to itself
+    theirs = avro.io.DatumReader(avro.schema.parse(plain)).read(avro.io.BinaryDecoder(io.BytesIO(body)))
+    assert repr(theirs) == repr(read)
 
 
 @pytest.mark.parametrize(
