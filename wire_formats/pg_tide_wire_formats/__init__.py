@@ -9,6 +9,7 @@ native          the payload's own text as the value
 cloudevents     CloudEvents 1.0, binary and structured
 outbox_router   the records of Debezium's outbox event router
 debezium        Debezium's change events: names, schemas and the frame
+debezium_avro   the same in Avro
 row_schema      rows with declared types
 connect         Kafka Connect's schemas and values
 connect_types   PostgreSQL's types in Kafka Connect, as Debezium has them
