@@ -35,6 +35,7 @@ FAMILIES = {
     "Outboxes": ("outbox_",),
     "Pipelines": ("relay_",),
     "Consumer groups": ("group_",),
+    "Row schemas": ("row_schema_",),
     "Roles": ("role_",),
     "Running": ("",),
 }

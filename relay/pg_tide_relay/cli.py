@@ -10,6 +10,7 @@ from pg_tide_relay.commands.failure import CommandError, ExitCode
 from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags, with_flags
 from pg_tide_relay.commands.install import install
 from pg_tide_relay.commands.preview import preview
+from pg_tide_relay.commands.row_schema import infer, show
 from pg_tide_relay.commands.run import RunFlags, relay_settings, run, run_relay
 from pg_tide_relay.commands.status import status
 from pg_tide_relay.commands.topics import ensure
@@ -81,6 +82,10 @@ def build() -> typer.Typer:
     topics = typer.Typer(help="The topics of pipelines on their clusters.", no_args_is_help=True)
     topics.command(epilog=_EPILOG)(with_flags(ensure))
     app.add_typer(topics, name="topics")
+    row_schema = typer.Typer(help="Row schemas of outboxes: columns and types.", no_args_is_help=True)
+    row_schema.command(epilog=_EPILOG)(with_flags(infer))
+    row_schema.command(epilog=_EPILOG)(with_flags(show))
+    app.add_typer(row_schema, name="row-schema")
     return app
 
 

@@ -43,6 +43,13 @@ class Peek:
     rows: Sequence[Row]
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A configuration that is not stored, any JSON value."""
+
+    config: Any
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Found(CursorRow):
     config: Any
@@ -53,11 +60,14 @@ class _Found(CursorRow):
     doubt: str | None
 
 
-def peek(conn: Connection, pipeline: str, limit: int, from_id: int | None = None) -> Peek:
+def peek(
+    conn: Connection, pipeline: str, limit: int, from_id: int | None = None, tried: Tried | None = None
+) -> Peek:
     """At most ``limit`` messages: what the cursor comes to next, or whatever the outbox holds from an id on.
 
-    The connection must be idle; it is left in the transaction. Raises NotReadyError (on a standby, too),
-    UnknownPipelineError, CursorDoubtError.
+    ``tried`` takes the place of the configuration that is stored. The connection must be idle; it is left in the
+    transaction. Raises NotReadyError (on a standby, too), UnknownPipelineError, CursorDoubtError, or
+    psycopg.DatabaseError with SQLSTATE TD025 when ``tried`` names a row schema that is not stored.
     """
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
     conn.read_only = True
@@ -79,7 +89,7 @@ def peek(conn: Connection, pipeline: str, limit: int, from_id: int | None = None
         outbox=found.outbox,
         database=found.database,
         consumer_group=found.consumer_group,
-        config=found.config,
+        config=found.config if tried is None else _with_columns(conn, found.outbox, tried.config),
         rows=rows,
     )
 
@@ -91,6 +101,19 @@ def _find(conn: Connection, pipeline: str) -> _Found:
         names = [name for (name,) in conn.execute(SQL(statement("preview_names")))]
         raise UnknownPipelineError(pipeline, names)
     return found
+
+
+def _with_columns(conn: Connection, outbox: str, tried: Any) -> Any:
+    """With the columns of a stored row schema in the place of its version, as stored configurations come."""
+    wire = tried.get("wire_config") if isinstance(tried, dict) else None
+    if not isinstance(wire, dict):
+        return tried
+    version = wire.get("row_schema")
+    if type(version) is not int or not 0 < version < 2**31:
+        return tried  # whatever else it is, the rules of a configuration judge it
+    values = {"outbox": outbox, "version": version}
+    ((columns,),) = conn.execute(SQL(statement("preview_row_schema")), values).fetchall()
+    return {**tried, "wire_config": {**wire, "row_schema": columns}}
 
 
 def _snapshot(conn: Connection) -> str:

@@ -92,7 +92,7 @@ select :pg_tide_installed = 0 as fresh, :pg_tide_installed = 1 as current \gset 
 -- Messages are append-only; the one row that the relay updates per settle is tide.cursor's.
 -- The ring of an outbox: tide.message -> tide.message_<outbox id> -> tide.message_<outbox id>_<slot>.
 -- Nothing here is granted to PUBLIC; 0900_privileges.sql is the only place that grants.
--- Lock order: tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, message tables.
+-- Lock order: tide.outbox, tide.row_schema, tide.consumer_group, tide.cursor, tide.pipeline, message tables.
 
 create schema tide;
 comment on schema tide is 'pg-tide: transactional outboxes, and the pipelines that deliver them to Kafka';
@@ -125,6 +125,7 @@ create table tide.outbox (
   rotations          smallint    not null,
   slot               smallint    not null default 0,
   slot_since         timestamptz not null default clock_timestamp(),
+  row_schemas        integer     not null default 0,
   created_at         timestamptz not null default clock_timestamp(),
   created_by         text        not null default session_user,
   constraint outbox_pk primary key (outbox_id),
@@ -148,6 +149,7 @@ comment on column tide.outbox.slots is 'Number of slots in the ring; grows when 
 comment on column tide.outbox.rotations is 'How often within the retention new messages go to another slot: the slots it was created with, less 2. A grown ring does not turn faster';
 comment on column tide.outbox.slot is 'The slot that new messages go to';
 comment on column tide.outbox.slot_since is 'Since when new messages go to it';
+comment on column tide.outbox.row_schemas is 'How many row schemas were stored for it, dropped ones too: the version of the newest';
 comment on column tide.outbox.created_at is 'When the outbox was created';
 comment on column tide.outbox.created_by is 'The session user who created it';
 
@@ -192,6 +194,28 @@ comment on column tide.message.payload is 'The payload as jsonb renders it; null
 comment on column tide.message.old_payload is 'The payload before an update or delete, as jsonb renders it';
 comment on column tide.message.headers is 'The message''s own headers: a JSON object of strings';
 comment on column tide.message.created_at is 'Wall clock of the publish call; with the id it identifies the message for ever';
+
+create table tide.row_schema (
+  outbox_id  integer     not null,
+  version    integer     not null,
+  columns    jsonb       not null,
+  origin     text        not null,
+  comment    text,
+  created_at timestamptz not null default clock_timestamp(),
+  created_by text        not null default session_user,
+  constraint row_schema_pk primary key (outbox_id, version),
+  constraint row_schema_outbox_fk foreign key (outbox_id) references tide.outbox (outbox_id) on delete cascade,
+  constraint row_schema_version_positive check (version > 0),
+  constraint row_schema_origin_known check (origin in ('declared', 'inferred', 'table'))
+);
+comment on table tide.row_schema is 'A row schema: the columns of an outbox''s payloads and their types; a version never changes';
+comment on column tide.row_schema.outbox_id is 'The outbox';
+comment on column tide.row_schema.version is 'Number of the version, counting from 1 for each outbox; never used again';
+comment on column tide.row_schema.columns is 'The columns in order: a list of {"name": ..., "type": ...}';
+comment on column tide.row_schema.origin is 'Where the columns came from: declared, inferred (from messages) or table (from the catalogue)';
+comment on column tide.row_schema.comment is 'What whoever stored it wanted to say';
+comment on column tide.row_schema.created_at is 'When it was stored';
+comment on column tide.row_schema.created_by is 'The session user who stored it';
 
 create table tide.consumer_group (
   group_id   integer     generated always as identity,
@@ -273,6 +297,8 @@ create table tide.pipeline (
   outbox_id   integer     not null,
   group_id    integer     not null,
   config      jsonb       not null,
+  row_schema  integer     generated always as (
+    case jsonb_typeof(config #> '{wire_config,row_schema}') when 'number' then (config #> '{wire_config,row_schema}')::integer end) stored,
   version     bigint      not null default 1,
   enabled     boolean     not null default true,
   created_at  timestamptz not null default clock_timestamp(),
@@ -284,7 +310,8 @@ create table tide.pipeline (
   constraint pipeline_group_unique unique (group_id),
   constraint pipeline_name_length check (octet_length(name) between 1 and 255),
   constraint pipeline_outbox_fk foreign key (outbox_id) references tide.outbox (outbox_id),
-  constraint pipeline_group_fk foreign key (group_id) references tide.consumer_group (group_id)
+  constraint pipeline_group_fk foreign key (group_id) references tide.consumer_group (group_id),
+  constraint pipeline_row_schema_fk foreign key (outbox_id, row_schema) references tide.row_schema (outbox_id, version)
 );
 comment on sequence tide.pipeline_pipeline_id_seq is 'Numbers of pipelines';
 comment on table tide.pipeline is 'A pipeline: outbox to sink, with its own configuration; it alone drives its consumer group';
@@ -293,6 +320,7 @@ comment on column tide.pipeline.name is 'Name of the pipeline';
 comment on column tide.pipeline.outbox_id is 'The outbox it reads; never changes';
 comment on column tide.pipeline.group_id is 'The consumer group whose cursor it moves';
 comment on column tide.pipeline.config is 'Configuration as it was given, references such as ${env:NAME} unresolved';
+comment on column tide.pipeline.row_schema is 'Version of the stored row schema that the configuration names; null: none';
 comment on column tide.pipeline.version is 'Raised by every change; relays pick up the new one within a second';
 comment on column tide.pipeline.enabled is 'False: no relay runs it';
 comment on column tide.pipeline.created_at is 'When it was created';
@@ -1120,6 +1148,408 @@ begin
 end $$;
 comment on function tide.outbox_revoke(text, text) is 'Takes the right to publish to one outbox from a role';
 
+-- ---- 0215_row_schema.sql ----
+-- Row schemas: the columns of an outbox's payloads and their types, for formats that have to name types.
+-- Declared, taken from a table, or proposed from messages by an explicit call; stored with a version that never changes.
+-- A pipeline names a version in its configuration (wire_config.row_schema); relays get the columns in its place.
+-- Publishing knows nothing of row schemas: what does not fit is found by the relay, message by message.
+-- Locks: storing one takes the outbox's row (FOR NO KEY UPDATE), which no publisher waits for; proposing one reads the
+-- outbox's own table like a page does.
+
+-- The name of a type as row schemas have it, null when they know none of that name. The text is parsed as the name of a
+-- type by to_regtype and never run; before that it may hold nothing but words and one pair of modifiers.
+create function tide._row_schema_type(type text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_element text := regexp_replace(btrim(_row_schema_type.type), '\s*\[\s*\]$', '');
+  v_suffix text := case when v_element <> btrim(_row_schema_type.type) then '[]' else '' end;
+  v_mods cstring[];
+  v_oid oid;
+  v_name text;
+begin
+  if lower(v_element) in ('citext', 'ltree') then -- an extension's, wherever it is installed
+    return lower(v_element) || v_suffix;
+  elsif v_element !~ '^[A-Za-z][A-Za-z0-9_ ]*(\( *\d{1,4} *(, *\d{1,4} *)?\)[A-Za-z ]*)?$' then
+    return null;
+  elsif v_element ~* '^bpchar *$' then -- character without a limit
+    return 'text' || v_suffix;
+  elsif v_element ~* '^(time|interval).*\( *([7-9]|\d\d)' then -- PostgreSQL would cut such a modifier down to 6 with a warning
+    return null;
+  end if;
+  begin
+    v_oid := to_regtype(v_element);
+    v_mods := string_to_array(replace(substring(v_element from '\((.*)\)'), ' ', ''), ',')::cstring[];
+    if v_oid = 'character'::regtype and v_mods is null then
+      v_mods := '{1}';
+    end if;
+    v_name := format_type(v_oid, case when v_mods is null then null else case v_oid
+      when 'numeric'::regtype then numerictypmodin(v_mods)
+      when 'character varying'::regtype then varchartypmodin(v_mods)
+      when 'character'::regtype then bpchartypmodin(v_mods)
+      when 'time'::regtype then timetypmodin(v_mods)
+      when 'timetz'::regtype then timetztypmodin(v_mods)
+      when 'timestamp'::regtype then timestamptypmodin(v_mods)
+      when 'timestamptz'::regtype then timestamptztypmodin(v_mods)
+    end end);
+  exception when syntax_error_or_access_rule_violation or data_exception then
+    return null; -- no name of a type, or a modifier that the type does not take
+  end;
+  if v_oid is null or v_oid <> all (array['boolean', 'smallint', 'integer', 'bigint', 'real', 'double precision', 'numeric', 'text',
+      'character varying', 'character', 'name', 'uuid', 'json', 'jsonb', 'xml', 'bytea', 'date', 'time', 'timetz', 'timestamp', 'timestamptz',
+      'interval', 'inet', 'cidr', 'macaddr', 'macaddr8', 'oid', 'tsvector', 'int4range', 'int8range', 'numrange', 'daterange', 'tsrange',
+      'tstzrange']::regtype[]) then
+    return null;
+  end if;
+  v_name := replace(replace(replace(v_name, 'character varying', 'varchar'), 'character', 'char'), ' without time zone', '');
+  return regexp_replace(v_name, '^(time|timestamp)(\(\d\))? with time zone$', '\1tz\2') || v_suffix;
+end $$;
+comment on function tide._row_schema_type(text) is 'A type''s name as row schemas have it (int8 is bigint), null when they do not know it';
+
+create function tide._row_schema_types() returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select array['boolean', 'smallint', 'integer', 'bigint', 'real', 'double precision', 'numeric', 'text', 'varchar', 'char', 'citext', 'name',
+    'uuid', 'json', 'jsonb', 'xml', 'bytea', 'date', 'time', 'timetz', 'timestamp', 'timestamptz', 'interval', 'inet', 'cidr', 'macaddr', 'macaddr8',
+    'oid', 'ltree', 'tsvector', 'int4range', 'int8range', 'numrange', 'daterange', 'tsrange', 'tstzrange']
+$$;
+comment on function tide._row_schema_types() is 'Names of the types of row schemas, without modifiers';
+
+create function tide._row_schema_faults(columns jsonb) returns setof text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(_row_schema_faults.columns) <> 'array' or _row_schema_faults.columns = '[]' then
+    return next 'it must be a list of columns that is not empty';
+    return;
+  end if;
+  return query
+    select format('[%s]%s', i.place - 1, f.fault)
+      from (
+        select e.value, e.place, row_number() over (partition by e.value -> 'name' order by e.place) > 1 as is_again,
+               coalesce(jsonb_typeof(e.value) = 'object' and jsonb_typeof(e.value -> 'name') = 'string' and jsonb_typeof(e.value -> 'type') = 'string'
+                 and e.value ->> 'name' <> '', false) as is_whole
+          from jsonb_array_elements(_row_schema_faults.columns) with ordinality as e (value, place)
+      ) i
+     cross join lateral (
+       select ' must be an object of two strings that are not empty, "name" and "type"' as fault where not i.is_whole
+       union all
+       select format(' has the unknown key %s', to_json(k.key)) from jsonb_object_keys(case when i.is_whole then i.value - 'name' - 'type' else '{}' end) as k (key)
+       union all
+       select format('.name: %s is the name of another column', i.value -> 'name') where i.is_whole and i.is_again
+       union all
+       select format('.type: %s is no type that a row schema knows', i.value -> 'type')
+           || coalesce('; did you mean "' || tide._nearest(i.value ->> 'type', tide._row_schema_types()) || '"?', '')
+        where i.is_whole and tide._row_schema_type(i.value ->> 'type') is null
+     ) f
+     order by i.place, f.fault;
+end $$;
+comment on function tide._row_schema_faults(jsonb) is 'What is wrong with the columns of a row schema, each with its place; no row: nothing';
+
+create function tide._row_schema_checked(outbox text, columns jsonb) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_faults text[];
+begin
+  if _row_schema_checked.columns is null then
+    raise exception using errcode = 'TD006', message = format('the columns of a row schema of outbox %L are null', _row_schema_checked.outbox),
+      hint = 'Pass a list: ''[{"name": "id", "type": "bigint"}]''.';
+  end if;
+  v_faults := array(select f from tide._row_schema_faults(_row_schema_checked.columns) f);
+  if v_faults <> '{}' then
+    raise exception using errcode = 'TD024',
+      message = format('the row schema of outbox %L is not valid: %s', _row_schema_checked.outbox, v_faults[1]),
+      detail = array_to_string(v_faults[1:50], E'\n'),
+      hint = format('Types are %s; numeric, varchar, char, time, timestamp and interval may have modifiers, and each may be an array, as in text[].',
+        array_to_string(tide._row_schema_types(), ', '));
+  end if;
+  return (select jsonb_agg(jsonb_build_object('name', e.value -> 'name', 'type', tide._row_schema_type(e.value ->> 'type')) order by e.place)
+            from jsonb_array_elements(_row_schema_checked.columns) with ordinality as e (value, place));
+end $$;
+comment on function tide._row_schema_checked(text, jsonb) is 'The columns of a row schema with the names of types made uniform; raises TD006 or TD024 with all faults';
+
+-- Locks: the outbox's row, FOR NO KEY UPDATE: of two that store at once, the second sees what the first stored.
+create function tide.row_schema_set(outbox text, columns jsonb, origin text default 'declared', comment text default null) returns integer
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(row_schema_set.outbox);
+  v_columns jsonb := tide._row_schema_checked(v_outbox.name, row_schema_set.columns);
+  v_version integer;
+begin
+  if row_schema_set.origin is null or row_schema_set.origin not in ('declared', 'inferred', 'table') then
+    raise exception using errcode = 'TD020', message = format('the origin of a row schema of outbox %L is %s', v_outbox.name, coalesce(quote_literal(row_schema_set.origin), 'null')),
+      hint = 'Use declared, inferred (from messages) or table (from tide.row_schema_of_table).';
+  end if;
+  perform from tide.outbox o where o.outbox_id = v_outbox.outbox_id for no key update;
+  if not found then -- it was dropped meanwhile
+    return tide.row_schema_set(row_schema_set.outbox, row_schema_set.columns, row_schema_set.origin, row_schema_set.comment);
+  end if;
+  select max(s.version) into v_version from tide.row_schema s where s.outbox_id = v_outbox.outbox_id and s.columns = v_columns;
+  if v_version is null then
+    update tide.outbox o set row_schemas = o.row_schemas + 1 where o.outbox_id = v_outbox.outbox_id returning o.row_schemas into v_version;
+    insert into tide.row_schema (outbox_id, version, columns, origin, comment)
+    values (v_outbox.outbox_id, v_version, v_columns, row_schema_set.origin, row_schema_set.comment);
+  end if;
+  return v_version;
+end $$;
+comment on function tide.row_schema_set(text, jsonb, text, text) is
+  'Stores a row schema of an outbox, a list of {"name", "type"} with PostgreSQL''s names of types, and returns its version; the same columns again return the version that they have. origin: declared, inferred or table';
+
+create function tide._row_schema_missing(outbox tide.outbox, version text) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_known text;
+begin
+  select string_agg(s.version::text, ', ' order by s.version) into v_known from tide.row_schema s where s.outbox_id = (_row_schema_missing.outbox).outbox_id;
+  raise exception using errcode = 'TD025',
+    message = format('outbox %L has no row schema of version %s', (_row_schema_missing.outbox).name, coalesce(_row_schema_missing.version, 'null')),
+    hint = case when v_known is null then format('It has none at all; store one: select tide.row_schema_set(%L, ''[{"name": "id", "type": "bigint"}]'');',
+        (_row_schema_missing.outbox).name)
+      else format('Its versions are: %s; see tide.row_schemas.', v_known) end;
+end $$;
+comment on function tide._row_schema_missing(tide.outbox, text) is 'Raises TD025, naming the versions that there are';
+
+create function tide.row_schema_columns(outbox text, version integer) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(row_schema_columns.outbox);
+  v_columns jsonb;
+begin
+  select s.columns into v_columns from tide.row_schema s
+   where s.outbox_id = v_outbox.outbox_id and s.version = row_schema_columns.version;
+  if not found then
+    perform tide._row_schema_missing(v_outbox, row_schema_columns.version::text);
+  end if;
+  return v_columns;
+end $$;
+comment on function tide.row_schema_columns(text, integer) is
+  'The columns of a stored row schema: a list of {"name", "type"}; TD025 with the versions that there are when this one does not exist';
+
+-- The foreign key tide.pipeline_row_schema_fk decides, whatever snapshot the caller has.
+create function tide.row_schema_drop(outbox text, version integer) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_outbox tide.outbox := tide._outbox(row_schema_drop.outbox);
+  v_pipelines text;
+begin
+  perform tide.row_schema_columns(v_outbox.name, row_schema_drop.version);
+  delete from tide.row_schema s where s.outbox_id = v_outbox.outbox_id and s.version = row_schema_drop.version;
+exception when foreign_key_violation then
+  select string_agg(quote_literal(p.name), ', ' order by p.name) into v_pipelines
+    from tide.pipeline p where p.outbox_id = v_outbox.outbox_id and p.row_schema = row_schema_drop.version;
+  raise exception using errcode = 'TD026',
+    message = format('row schema version %s of outbox %L is used by %s', row_schema_drop.version, v_outbox.name,
+      coalesce('pipeline ' || v_pipelines, 'a pipeline that was set meanwhile')),
+    hint = 'Give the pipeline another one with tide.relay_set_outbox, or drop it with tide.relay_drop.';
+end $$;
+comment on function tide.row_schema_drop(text, integer) is 'Drops a version of an outbox''s row schema that no pipeline uses (else TD026 names them); its number is not used again';
+
+-- Caller: tide.relay_set_outbox. Locks: the version's row, so that nobody drops it before the pipeline is stored.
+create function tide._row_schema_refuse(outbox tide.outbox, config jsonb) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_given jsonb := _row_schema_refuse.config #> '{wire_config,row_schema}';
+begin
+  if jsonb_typeof(v_given) = 'number' then
+    perform from tide.row_schema s
+      where s.outbox_id = (_row_schema_refuse.outbox).outbox_id and s.version = v_given::numeric for key share;
+    if not found then
+      perform tide._row_schema_missing(_row_schema_refuse.outbox, v_given #>> '{}');
+    end if;
+  elsif jsonb_typeof(v_given) = 'array' then
+    perform tide._row_schema_checked((_row_schema_refuse.outbox).name, v_given);
+  end if;
+end $$;
+comment on function tide._row_schema_refuse(tide.outbox, jsonb) is
+  'Raises TD025 when a configuration names a version of a row schema that its outbox has not, TD024 when it declares one that is not valid';
+
+create function tide._config_resolved(config jsonb, outbox text) returns jsonb
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select case when jsonb_typeof(_config_resolved.config #> '{wire_config,row_schema}') = 'number' then coalesce(
+      (select jsonb_set(_config_resolved.config, '{wire_config,row_schema}', s.columns)
+         from tide.row_schema s join tide.outbox o on o.outbox_id = s.outbox_id
+        where o.name = _config_resolved.outbox and s.version = (_config_resolved.config #> '{wire_config,row_schema}')::numeric),
+      _config_resolved.config)
+    else _config_resolved.config end
+$$;
+comment on function tide._config_resolved(jsonb, text) is 'A configuration with the columns of a stored row schema in the place of its version, as relays get it';
+
+-- Types of a table's columns. What to_jsonb writes decides: whatever has a cast to json becomes an object, whatever is not
+-- known a string.
+create function tide._row_schema_type_of(type oid, typmod integer, out name text, out note text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_type pg_type;
+  v_element record;
+begin
+  select t.* into v_type from pg_type t where t.oid = _row_schema_type_of.type;
+  if v_type.typtype = 'd' then
+    select e.name, e.note into name, note from tide._row_schema_type_of(v_type.typbasetype, v_type.typtypmod) e;
+    return;
+  elsif v_type.typcategory = 'A' and v_type.typelem <> 0 then
+    select e.name, e.note into v_element from tide._row_schema_type_of(v_type.typelem, _row_schema_type_of.typmod) e;
+    name := v_element.name || '[]';
+    note := v_element.note;
+    return;
+  end if;
+  name := case when v_type.typtype = 'b' and v_type.typname in ('citext', 'ltree') then v_type.typname
+    else tide._row_schema_type(format_type(_row_schema_type_of.type, _row_schema_type_of.typmod)) end;
+  if name is null then
+    name := case when v_type.oid = 'numeric'::regtype then 'numeric' -- of a negative scale
+      when v_type.typtype = 'c' or exists (select from pg_cast c where c.castsource = v_type.oid and c.casttarget = 'json'::regtype)
+      then 'jsonb' else 'text' end;
+    note := format('%s is told as %s', format_type(_row_schema_type_of.type, _row_schema_type_of.typmod), name);
+  end if;
+end $$;
+comment on function tide._row_schema_type_of(oid, integer) is 'The type of a row schema for a type of the catalogue, and a note where it is another one';
+
+create function tide.row_schema_of_table(relation regclass) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_column record;
+  v_columns jsonb := jsonb '[]';
+begin
+  if not coalesce((select c.relkind in ('r', 'p', 'f', 'v', 'm') from pg_class c where c.oid = row_schema_of_table.relation), false) then
+    raise exception using errcode = '42809', message = format('%s is no table', coalesce(row_schema_of_table.relation::text, 'null')),
+      hint = 'Name a table or a view, with its schema: select tide.row_schema_of_table(''public.orders'');';
+  end if;
+  for v_column in
+    select a.attname, t.name, t.note, a.attndims > 1 as deep
+      from pg_attribute a cross join lateral tide._row_schema_type_of(a.atttypid, a.atttypmod) t
+     where a.attrelid = row_schema_of_table.relation and a.attnum > 0 and not a.attisdropped order by a.attnum
+  loop
+    if v_column.deep then
+      v_column.name := 'jsonb';
+      v_column.note := 'an array of several dimensions is told as jsonb';
+    end if;
+    if v_column.note is not null then
+      raise notice using message = format('column %s: %s', v_column.attname, v_column.note);
+    end if;
+    v_columns := v_columns || jsonb_build_object('name', v_column.attname, 'type', v_column.name);
+  end loop;
+  return v_columns;
+end $$;
+comment on function tide.row_schema_of_table(regclass) is
+  'The columns of a table for tide.row_schema_set, as to_jsonb(row) renders them; domains become their base types, enums and other types text, each with a notice';
+
+-- ---- 0216_row_schema_infer.sql ----
+-- A row schema proposed from messages: the narrowest type that takes every value seen and is likely to take the next.
+-- Called by administrators, by hand: a relay never infers. What is proposed is shown with its reason and stored by nobody.
+-- Bounded: the newest messages up to a number and 64 MiB of payload, read by id from the end of the outbox's own table.
+-- Locks: ACCESS SHARE on that table and its slots, as a page takes it; publishers do not notice.
+
+-- Whether a text of the right form names a day and time that exist: 2024-02-30 has the form only.
+create function tide._row_schema_exists(type text, value text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp set datestyle = 'ISO, YMD' set timezone = 'UTC' as $$
+begin
+  case _row_schema_exists.type
+    when 'date' then perform _row_schema_exists.value::date;
+    when 'timestamp' then perform _row_schema_exists.value::timestamp;
+    else perform _row_schema_exists.value::timestamptz;
+  end case;
+  return true;
+exception when data_exception then
+  return false;
+end $$;
+comment on function tide._row_schema_exists(text, text) is 'Whether a text in the form of a date or timestamp is one';
+
+-- Forms as to_jsonb writes them; other spellings (24:00, a second of 60, more than six digits of a second) are text.
+create function tide._row_schema_kind(value jsonb) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_text text := _row_schema_kind.value #>> '{}';
+  v_time constant text := '[T ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?';
+  v_form text;
+begin
+  case jsonb_typeof(_row_schema_kind.value)
+    when 'null' then return null;
+    when 'boolean' then return 'boolean';
+    when 'number' then
+      return case when v_text ~ '^-?\d{1,19}$' and v_text::numeric between -9223372036854775808 and 9223372036854775807 then 'bigint' else 'numeric' end;
+    when 'string' then
+      if v_text ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then
+        return 'uuid';
+      elsif v_text !~ '^\d{4}-\d\d-\d\d' then
+        return 'text';
+      end if;
+      v_form := case
+        when v_text ~ '^.{10}$' then 'date'
+        when v_text ~ ('^.{10}' || v_time || '$') then 'timestamp'
+        when v_text ~ ('^.{10}' || v_time || '(Z|[+-]\d\d:[0-5]\d)$') then 'timestamptz' end;
+      return case when v_form is not null and tide._row_schema_exists(v_form, v_text) then v_form else 'text' end;
+    else return 'jsonb';
+  end case;
+end $$;
+comment on function tide._row_schema_kind(jsonb) is 'The type that one value asks for; null for JSON''s null, which every type takes';
+
+create function tide._row_schema_widest(kinds text[], digits integer, decimals integer, out type text, out reason text)
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  type := case
+    when kinds is null then 'text'
+    when cardinality(kinds) = 1 then kinds[1]
+    when kinds <@ array['bigint', 'numeric'] then 'numeric'
+    when kinds <@ array['text', 'uuid', 'date', 'timestamp', 'timestamptz'] then 'text'
+    else 'jsonb' end;
+  reason := case
+    when kinds is null then 'only nulls were seen: text is a guess'
+    when type = 'bigint' then 'whole numbers; integer would fail at the first larger one'
+    when type = 'numeric' then format('numbers of up to %s digits before and %s behind the point', digits, decimals)
+      || case when digits + decimals <= 1000 then format('; if more never come, declare numeric(%s,%s)', digits + decimals, decimals) else '' end
+    when type = 'text' and kinds = '{text}' then 'strings'
+    when type = 'text' then format('strings of several forms: %s', array_to_string(kinds, ', '))
+    when type = 'jsonb' and kinds = '{jsonb}' then 'objects or arrays'
+    when type = 'jsonb' then format('values of several types: %s', array_to_string(kinds, ', '))
+    else 'every value is one' end;
+end $$;
+comment on function tide._row_schema_widest(text[], integer, integer) is 'The type that takes values of all these kinds, and why';
+
+create function tide.row_schema_infer(outbox text, messages integer default 1000)
+returns table (name text, type text, seen bigint, nulls bigint, example text, reason text, entry jsonb)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off set max_parallel_workers_per_gather = 0 as $$
+declare
+  v_outbox tide.outbox := tide._outbox(row_schema_infer.outbox);
+  v_bytes_max constant bigint := 67108864;
+  v_kinds text[];
+  v_digits integer;
+  v_decimals integer;
+begin
+  if row_schema_infer.messages is null or row_schema_infer.messages not between 1 and 100000 then
+    raise exception using errcode = 'TD020', message = format('messages is %s', coalesce(row_schema_infer.messages::text, 'null')),
+      hint = 'Use 1 to 100000 messages.';
+  end if;
+  for name, seen, nulls, v_kinds, example, v_digits, v_decimals in execute format(
+    'select e.key, count(*) as seen, count(*) - count(k.kind) as nulls, array_agg(distinct k.kind) filter (where k.kind is not null) as kinds,
+            min(left(e.value #>> ''{}'', 60) collate "C") as example,
+            max(length(trunc(abs(n.number))::text)) as digits, max(scale(n.number)) as decimals
+       from (select r.payload, r.old_payload, sum(octet_length(r.payload) + coalesce(octet_length(r.old_payload), 0))
+                      over (order by r.id desc rows between unbounded preceding and 1 preceding) as bytes_before
+               from (select m.id, coalesce(m.payload, '''') as payload, m.old_payload from tide.%I m order by m.id desc limit $1) r) b
+      cross join lateral (values (nullif(b.payload, '''')::jsonb), (b.old_payload::jsonb)) d (document)
+      cross join lateral (
+        select o.key, o.value from jsonb_each(case jsonb_typeof(d.document) when ''object'' then d.document else ''{}'' end) o
+        union all select null, null where jsonb_typeof(d.document) <> ''object'') e
+      cross join lateral tide._row_schema_kind(e.value) k (kind)
+      cross join lateral (select case when k.kind in (''bigint'', ''numeric'') then e.value::numeric end) n (number)
+      where d.document is not null and (b.bytes_before is null or b.bytes_before < $2)
+      group by e.key order by e.key is null desc, octet_length(e.key), e.key collate "C"', 'message_' || v_outbox.outbox_id)
+    using row_schema_infer.messages, v_bytes_max
+  loop
+    if name is null then
+      raise notice using message = format('%s payloads are no objects and were left out', seen),
+        hint = 'A format that needs a row schema puts such messages in error.';
+      continue;
+    end if;
+    select w.type, w.reason into type, reason from tide._row_schema_widest(v_kinds, v_digits, v_decimals) w;
+    entry := jsonb_build_object('name', name, 'type', type);
+    return next;
+  end loop;
+  if name is null then
+    raise exception using errcode = 'TD027', message = format('outbox %L holds no payload that a row schema could be inferred from', v_outbox.name),
+      hint = format('Declare one: select tide.row_schema_set(%L, ''[{"name": "id", "type": "bigint"}]'');', v_outbox.name);
+  end if;
+end $$;
+comment on function tide.row_schema_infer(text, integer) is
+  'Proposes a row schema from the newest messages of an outbox (payloads and old payloads, at most 64 MiB) and stores nothing: each column with its type, how often it was seen, how often as null, an example, and why that type; to store it: select tide.row_schema_set(''orders'', jsonb_agg(i.entry), origin => ''inferred'') from tide.row_schema_infer(''orders'') i';
+
 -- ---- 0220_cursor.sql ----
 -- The cursor as the relay uses it: own it, keep it, settle it, give it back.
 -- Called by relays only. Every write compares owner token, epoch, generation and timeline in its WHERE:
@@ -1360,6 +1790,7 @@ begin
   perform tide._check_name('consumer group', relay_set_outbox.consumer_group);
   v_outbox := tide._outbox(relay_set_outbox.outbox);
   perform tide._config_refuse(relay_set_outbox.pipeline, relay_set_outbox.config);
+  perform tide._row_schema_refuse(v_outbox, relay_set_outbox.config);
   if relay_set_outbox.start is null or relay_set_outbox.start not in ('earliest', 'latest') then
     raise exception using errcode = 'TD020', message = format('start is %s', coalesce(quote_literal(relay_set_outbox.start), 'null')),
       hint = 'Use ''earliest'' (everything the outbox holds) or ''latest'' (what commits from now on).';
@@ -1876,7 +2307,7 @@ comment on function tide.retention_run(timestamptz) is
   'Rotates rings that are due and empties at most one slot; returns what was done and why the rest was not. Call it again while it says emptied. Needs READ COMMITTED';
 
 -- ---- 0260_views.sql ----
--- What operators look at: outboxes, pipelines, groups, relays, lag, and who holds things up.
+-- What operators look at: outboxes, row schemas, pipelines, groups, relays, lag, and who holds things up.
 -- All are cheap enough to be read every few seconds; none counts a whole backlog.
 -- Secrets written into a configuration are shown as ***; references such as ${env:NAME} are shown as they are.
 
@@ -1889,6 +2320,14 @@ create view tide.outboxes as
          o.created_at, o.created_by
     from tide.outbox o;
 comment on view tide.outboxes is 'Outboxes, their settings and their size on disk';
+
+create view tide.row_schemas as
+  select o.name as outbox, s.version, s.columns, s.origin, s.comment,
+         array(select p.name from tide.pipeline p where p.outbox_id = s.outbox_id and p.row_schema = s.version order by p.name) as pipelines,
+         s.created_at, s.created_by
+    from tide.row_schema s
+    join tide.outbox o on o.outbox_id = s.outbox_id;
+comment on view tide.row_schemas is 'Row schemas: the columns of outboxes'' payloads by version, and the pipelines whose configuration names the version';
 
 create function tide._config_shown(config jsonb) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -4703,9 +5142,10 @@ begin
     return;
   end if;
   execute format('grant execute on function tide.version, tide.holders to %I', _grant_kind.role);
-  execute format('grant select on tide.outboxes, tide.pipelines, tide.consumer_groups, tide.relays, tide.lag, tide.config_keys, '
-    || 'tide.schema_version to %I', _grant_kind.role);
-  execute format('grant execute on function tide._config_shown, tide._cursor_doubt, tide._pending to %I', _grant_kind.role);
+  execute format('grant select on tide.outboxes, tide.row_schemas, tide.pipelines, tide.consumer_groups, tide.relays, tide.lag, '
+    || 'tide.config_keys, tide.schema_version to %I', _grant_kind.role);
+  execute format('grant execute on function tide._config_shown, tide._config_resolved, tide._cursor_doubt, tide._pending, '
+    || 'tide.row_schema_columns to %I', _grant_kind.role);
   if _grant_kind.kind = 'monitor' then
     return;
   end if;
@@ -4719,7 +5159,8 @@ begin
     execute format('grant select on all tables in schema tide to %I', _grant_kind.role);
     execute format('grant execute on function tide.outbox_create, tide.outbox_alter, tide.outbox_enable, tide.outbox_disable, tide.outbox_drop, '
       || 'tide.outbox_grant, tide.outbox_revoke, tide.relay_set_outbox, tide.relay_enable, tide.relay_disable, tide.relay_drop, '
-      || 'tide.relay_validate, tide.contract_faults, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop to %I', _grant_kind.role);
+      || 'tide.relay_validate, tide.contract_faults, tide.row_schema_infer, tide.row_schema_set, tide.row_schema_of_table, '
+      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop to %I', _grant_kind.role);
   end if;
   for v_outbox_id in select o.outbox_id from tide.outbox o loop
     execute format('grant select on tide.%I to %I', 'message_' || v_outbox_id, _grant_kind.role);

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from docs_kit import Block, blocks, roles_of, run_shell, run_sql, runnable
+from docs_kit import ROOT, Block, blocks, roles_of, run_shell, run_sql, runnable
 from pg_tide_dev.databases import Database
 
 # No relay runs here, so the brokers that the pages name are never asked.
@@ -143,7 +143,37 @@ def test_the_contracts_example_refuses_what_the_page_shows(database: Database, t
     assert said == shown
 
 
-@pytest.mark.parametrize("page", ["docs/getting-started.md", "docs/operations.md", "docs/consuming.md"])
+def test_the_row_schemas_examples_show_what_they_say(database: Database, tmp_path: Path) -> None:
+    """The error, the proposal, the versions that the page counts, and all types that there are."""
+    page = "docs/row-schemas.md"
+    refused = the_block(page, '"bigin"}, {')
+    shown = next(block.text for block in blocks(page) if block.text.startswith("ERROR:"))
+    answers = run_page(page, database, tmp_path)
+    versions = next(rows for text, rows in answers.items() if "from tide.row_schemas" in text)
+    assert [row[:3] for row in versions] == [
+        (1, "declared", []),
+        (2, "table", ["sales-changes"]),
+        (3, "inferred", []),
+    ]
+    proposed = run_shell(the_block(page, "row-schema infer"), database.dsn, tmp_path, PLACES)
+    cells = [line.split() for line in proposed.splitlines()]
+    table = [line.split() for line in the_block(page, "example").text.splitlines() if "──" not in line]
+    assert len(table) == 5
+    assert [line for line in table if line not in cells] == []
+    with database.connect(autocommit=True) as connection:
+        with pytest.raises(psycopg.DatabaseError) as caught:
+            run_sql(connection, refused, PLACES)
+        types = [str(name) for (name,) in connection.execute("select unnest(tide._row_schema_types())")]
+    assert (
+        shown == f"ERROR:  {caught.value.diag.message_primary}\nDETAIL:  {caught.value.diag.message_detail}\n"
+    )
+    listed = (ROOT / page).read_text(encoding="utf-8").split("\nTypes are ")[1].split("\n\n")[0]
+    assert {name for name in types if f"`{name}`" not in listed and not name.endswith("range")} == set()
+
+
+@pytest.mark.parametrize(
+    "page", ["docs/getting-started.md", "docs/operations.md", "docs/consuming.md", "docs/row-schemas.md"]
+)
 def test_a_block_that_is_not_run_says_why(page: str) -> None:
     assert all(block.language in {"sql", "sh", "python", "text", ""} for block in blocks(page))
     reasons = [block.not_run for block in blocks(page) if block.not_run is not None]

@@ -41,6 +41,12 @@ def grow(connection: psycopg.Connection) -> None:
     assert connection.execute("select slots from tide.outbox where name = 'orders'").fetchone() == (5,)
 
 
+def infer(connection: psycopg.Connection) -> None:
+    """Propose a row schema from a message with a column."""
+    connection.execute("""select tide.outbox_publish('orders', '{"id": 1}')""")
+    connection.execute("select * from tide.row_schema_infer('orders')")
+
+
 ADMINISTRATION: dict[str, Callable[[psycopg.Connection], object]] = {
     "outbox_create": lambda c: c.execute("select tide.outbox_create('new')"),
     "ring growth": grow,
@@ -57,6 +63,10 @@ ADMINISTRATION: dict[str, Callable[[psycopg.Connection], object]] = {
     "outbox_enable": lambda c: c.execute("select tide.outbox_enable('orders')"),
     "retention_run": lambda c: c.execute("select * from tide.retention_run()"),
     "holders": lambda c: c.execute("select * from tide.holders()"),
+    "row_schema_set": lambda c: c.execute(
+        """select tide.row_schema_set('orders', '[{"name": "id", "type": "bigint"}]')"""
+    ),
+    "row_schema_infer": infer,
     "lag": lambda c: c.execute("select * from tide.lag"),
 }
 

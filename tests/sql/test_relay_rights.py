@@ -12,6 +12,7 @@ from fix_sql import Logins, Ring
 from pg_tide_relay import cli
 from pg_tide_sql.statements import statement
 
+ROW_SCHEMA = """select tide.row_schema_set('orders', '[{"name": "id", "type": "bigint"}]')"""
 RELAY_FILES = ("poll.sql", "relay.sql", "topics.sql", "preview.sql")
 VALUES = {
     "alive_ms": 1000,
@@ -24,6 +25,7 @@ VALUES = {
     "last_id": 0,
     "lease_ms": 1000,
     "lsn": "0/1",
+    "outbox": "orders",
     "pid": 1,
     "pipeline_id": 1,
     "prev": "1:1:",
@@ -66,6 +68,7 @@ def may_run(connection: psycopg.Connection, name: str) -> None:
 def test_a_relay_may_run_its_statements(ring: Ring, logins: Logins, name: str) -> None:
     """Each statement of the relay, on a connection that has a relay's rights and no more."""
     ring.group("g")
+    ring.connection.execute(ROW_SCHEMA)
     role = logins.create()
     ring.connection.execute("select tide.role_grant('relay', %s)", [role])
     may_run(logins.connect(role), name)

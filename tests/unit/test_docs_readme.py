@@ -55,7 +55,7 @@ def test_the_two_commands_of_the_readme_are_demo_and_test() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_command_that_a_page_names_exists(page: Path) -> None:
     commands = set(typer.main.get_group(build()).commands)
-    assert set(re.findall(r"\bpg-tide (?!to\b|is\b)([a-z]+)", code(page))) <= commands
+    assert set(re.findall(r"\bpg-tide (?!to\b|is\b)([a-z]+(?:-[a-z]+)*)", code(page))) <= commands
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

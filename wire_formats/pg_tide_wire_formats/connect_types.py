@@ -105,6 +105,7 @@ _NUMERIC_RE: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _PLAIN_RE: Final = re.compile(r"(-?\d{1,18})\.(\d{1,18})")
 _UUID_RE: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
+_OID_RE: Final = re.compile(r"[0-9]{1,10}")  # to_jsonb writes it as a string
 # As many digits as PostgreSQL's numeric may have: nothing is ever rounded.
 _EXACT: Final = Context(prec=131_072 + 16_383, Emax=999_999, Emin=-999_999)
 _FLOAT32_MAX: Final = 3.4028235677973366e38
@@ -227,10 +228,13 @@ def _boolean(value: Any) -> bool:
 def _integer(base: str) -> ColumnType:
     kind = _INTEGERS[base]
     bits = int(kind[3:])
-    low, high = (0, 2**32 - 1) if base == "oid" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    is_oid = base == "oid"
+    low, high = (0, 2**32 - 1) if is_oid else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
     def integer(value: Any) -> int:
         number = value if type(value) is int else _whole(value)
+        if is_oid and type(value) is str and _OID_RE.fullmatch(value):
+            number = int(value)
         if number is None or not low <= number <= high:
             raise MisfitError(f"expected {_a(base)}, not {what(value)}")
         return number

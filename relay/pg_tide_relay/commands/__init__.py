@@ -12,6 +12,7 @@ status          pipelines, lag, relays
 validate        configurations of pipelines, from a file or from the database
 preview         what a pipeline would send next, without sending it
 preview_output  messages and their records, for people and for programs
+row_schema      row schemas of outboxes: propose one from messages, show those that are stored
 topics          topics of pipelines: are they there, and create those that are missing
 dev             the demo, on servers from packages
 """

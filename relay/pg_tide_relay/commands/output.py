@@ -29,6 +29,13 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, 
     console.print(table if table.row_count else Text(f"{title}: none"))
 
 
+def printable(text: str) -> str:
+    """What a terminal shows and never takes for a command: a message may hold anything."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import psycopg
 import typer
@@ -17,7 +17,7 @@ from pg_tide_relay.config.nearest import nearest
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
 from pg_tide_relay.config.problems import ConfigError
 from pg_tide_relay.connect import describe, open_connection
-from pg_tide_relay.peek import Peek, UnknownPipelineError, peek
+from pg_tide_relay.peek import Peek, Tried, UnknownPipelineError, peek
 from pg_tide_relay.poll import CursorDoubtError
 from pg_tide_relay.preview import Previewed, compile_stored, problems_of
 from pg_tide_relay.preview import preview as preview_rows
@@ -87,11 +87,10 @@ def preview(
     Exit code 1 when a message is in error, 78 when the configuration can't be used.
     """
     del log
-    tried = None if config is None else read_config(config)
-    found = _peek(database.postgres_url, pipeline, limit, from_id)
-    stored = found.config if config is None else tried
+    tried = None if config is None else Tried(read_config(config))
+    found = _peek(database.postgres_url, pipeline, limit, from_id, tried)
     source = f"pipeline {pipeline!r}" if config is None else str(config)
-    messages = _shaped(source, stored, found, (*ALLOWED_BY_DEFAULT, *(allow_env or ())))
+    messages = _shaped(source, found, (*ALLOWED_BY_DEFAULT, *(allow_env or ())))
     if output == "json":
         print_json(as_json(pipeline, found, from_id, messages))
     else:
@@ -100,12 +99,12 @@ def preview(
         raise typer.Exit(ExitCode.FAILURE)
 
 
-def _shaped(source: str, stored: Any, found: Peek, allowed: tuple[str, ...]) -> list[Previewed]:
-    for problem in problems_of(stored):
+def _shaped(source: str, found: Peek, allowed: tuple[str, ...]) -> list[Previewed]:
+    for problem in problems_of(found.config):
         if problem.severity == "warning":
             typer.echo(f"{source}: warning: {problem}", err=True)
     try:
-        shape = compile_stored(stored, Origin(found.outbox, found.database), os.environ, allowed)
+        shape = compile_stored(found.config, Origin(found.outbox, found.database), os.environ, allowed)
     except ConfigError as error:
         problems = "".join(f"\n  {problem}" for problem in error.problems)
         raise CommandError(
@@ -116,10 +115,10 @@ def _shaped(source: str, stored: Any, found: Peek, allowed: tuple[str, ...]) -> 
     return preview_rows(shape, found.rows)
 
 
-def _peek(dsn: str, pipeline: str, limit: int, from_id: int | None) -> Peek:
+def _peek(dsn: str, pipeline: str, limit: int, from_id: int | None, tried: Tried | None) -> Peek:
     with open_connection(dsn, "preview") as conn:
         try:
-            return peek(conn, pipeline, limit, from_id)
+            return peek(conn, pipeline, limit, from_id, tried)
         except UnknownPipelineError as error:
             raise CommandError(
                 f"{describe(dsn)}: {error}", cure=_which(pipeline, error.names), code=ExitCode.USAGE
@@ -137,6 +136,14 @@ def _peek(dsn: str, pipeline: str, limit: int, from_id: int | None) -> Peek:
                 f"{describe(dsn)}: {error.diag.message_primary}",
                 cure="use a role with the rights of a relay, or give them to this one: "
                 "select tide.role_grant('relay', '<role>');",
+            ) from None
+        except psycopg.DatabaseError as error:
+            if error.sqlstate != "TD025":
+                raise
+            raise CommandError(
+                f"{describe(dsn)}: {error.diag.message_primary}",
+                cure=error.diag.message_hint or "",
+                code=ExitCode.CONFIGURATION,
             ) from None
 
 

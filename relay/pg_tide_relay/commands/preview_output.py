@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from pg_tide_relay.commands.output import printable
 from pg_tide_relay.encode import Record
 from pg_tide_relay.message import Row, rfc3339
 from pg_tide_relay.peek import Peek
@@ -98,7 +99,7 @@ def _lines(message: Previewed) -> Iterator[str]:
     yield from (_line(name, value) for name, value in _published(row))
     yield _line("outcome", message.outcome)
     if message.error is not None:
-        yield f"  {'error':<{_NAME_WIDTH}}  {_printable(message.error)}"
+        yield f"  {'error':<{_NAME_WIDTH}}  {printable(message.error)}"
     if record is None:
         return
     yield _line("topic", record.topic)
@@ -136,10 +137,4 @@ def _shown(value: str | bytes | None) -> str:
     text = plain if isinstance(plain, str) else f"base64 {plain['base64']}"
     cut = text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
     size = "" if cut is text else f" ({len(value if isinstance(value, bytes) else value.encode()):,} bytes)"
-    return _printable(cut) + size
-
-
-def _printable(text: str) -> str:
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
-    )
+    return printable(cut) + size

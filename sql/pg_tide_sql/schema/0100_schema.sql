@@ -2,7 +2,7 @@
 -- Messages are append-only; the one row that the relay updates per settle is tide.cursor's.
 -- The ring of an outbox: tide.message -> tide.message_<outbox id> -> tide.message_<outbox id>_<slot>.
 -- Nothing here is granted to PUBLIC; 0900_privileges.sql is the only place that grants.
--- Lock order: tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, message tables.
+-- Lock order: tide.outbox, tide.row_schema, tide.consumer_group, tide.cursor, tide.pipeline, message tables.
 
 create schema tide;
 comment on schema tide is 'pg-tide: transactional outboxes, and the pipelines that deliver them to Kafka';
@@ -35,6 +35,7 @@ create table tide.outbox (
   rotations          smallint    not null,
   slot               smallint    not null default 0,
   slot_since         timestamptz not null default clock_timestamp(),
+  row_schemas        integer     not null default 0,
   created_at         timestamptz not null default clock_timestamp(),
   created_by         text        not null default session_user,
   constraint outbox_pk primary key (outbox_id),
@@ -58,6 +59,7 @@ comment on column tide.outbox.slots is 'Number of slots in the ring; grows when 
 comment on column tide.outbox.rotations is 'How often within the retention new messages go to another slot: the slots it was created with, less 2. A grown ring does not turn faster';
 comment on column tide.outbox.slot is 'The slot that new messages go to';
 comment on column tide.outbox.slot_since is 'Since when new messages go to it';
+comment on column tide.outbox.row_schemas is 'How many row schemas were stored for it, dropped ones too: the version of the newest';
 comment on column tide.outbox.created_at is 'When the outbox was created';
 comment on column tide.outbox.created_by is 'The session user who created it';
 
@@ -102,6 +104,28 @@ comment on column tide.message.payload is 'The payload as jsonb renders it; null
 comment on column tide.message.old_payload is 'The payload before an update or delete, as jsonb renders it';
 comment on column tide.message.headers is 'The message''s own headers: a JSON object of strings';
 comment on column tide.message.created_at is 'Wall clock of the publish call; with the id it identifies the message for ever';
+
+create table tide.row_schema (
+  outbox_id  integer     not null,
+  version    integer     not null,
+  columns    jsonb       not null,
+  origin     text        not null,
+  comment    text,
+  created_at timestamptz not null default clock_timestamp(),
+  created_by text        not null default session_user,
+  constraint row_schema_pk primary key (outbox_id, version),
+  constraint row_schema_outbox_fk foreign key (outbox_id) references tide.outbox (outbox_id) on delete cascade,
+  constraint row_schema_version_positive check (version > 0),
+  constraint row_schema_origin_known check (origin in ('declared', 'inferred', 'table'))
+);
+comment on table tide.row_schema is 'A row schema: the columns of an outbox''s payloads and their types; a version never changes';
+comment on column tide.row_schema.outbox_id is 'The outbox';
+comment on column tide.row_schema.version is 'Number of the version, counting from 1 for each outbox; never used again';
+comment on column tide.row_schema.columns is 'The columns in order: a list of {"name": ..., "type": ...}';
+comment on column tide.row_schema.origin is 'Where the columns came from: declared, inferred (from messages) or table (from the catalogue)';
+comment on column tide.row_schema.comment is 'What whoever stored it wanted to say';
+comment on column tide.row_schema.created_at is 'When it was stored';
+comment on column tide.row_schema.created_by is 'The session user who stored it';
 
 create table tide.consumer_group (
   group_id   integer     generated always as identity,
@@ -183,6 +207,8 @@ create table tide.pipeline (
   outbox_id   integer     not null,
   group_id    integer     not null,
   config      jsonb       not null,
+  row_schema  integer     generated always as (
+    case jsonb_typeof(config #> '{wire_config,row_schema}') when 'number' then (config #> '{wire_config,row_schema}')::integer end) stored,
   version     bigint      not null default 1,
   enabled     boolean     not null default true,
   created_at  timestamptz not null default clock_timestamp(),
@@ -194,7 +220,8 @@ create table tide.pipeline (
   constraint pipeline_group_unique unique (group_id),
   constraint pipeline_name_length check (octet_length(name) between 1 and 255),
   constraint pipeline_outbox_fk foreign key (outbox_id) references tide.outbox (outbox_id),
-  constraint pipeline_group_fk foreign key (group_id) references tide.consumer_group (group_id)
+  constraint pipeline_group_fk foreign key (group_id) references tide.consumer_group (group_id),
+  constraint pipeline_row_schema_fk foreign key (outbox_id, row_schema) references tide.row_schema (outbox_id, version)
 );
 comment on sequence tide.pipeline_pipeline_id_seq is 'Numbers of pipelines';
 comment on table tide.pipeline is 'A pipeline: outbox to sink, with its own configuration; it alone drives its consumer group';
@@ -203,6 +230,7 @@ comment on column tide.pipeline.name is 'Name of the pipeline';
 comment on column tide.pipeline.outbox_id is 'The outbox it reads; never changes';
 comment on column tide.pipeline.group_id is 'The consumer group whose cursor it moves';
 comment on column tide.pipeline.config is 'Configuration as it was given, references such as ${env:NAME} unresolved';
+comment on column tide.pipeline.row_schema is 'Version of the stored row schema that the configuration names; null: none';
 comment on column tide.pipeline.version is 'Raised by every change; relays pick up the new one within a second';
 comment on column tide.pipeline.enabled is 'False: no relay runs it';
 comment on column tide.pipeline.created_at is 'When it was created';

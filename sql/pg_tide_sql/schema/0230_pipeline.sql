@@ -80,6 +80,7 @@ begin
   perform tide._check_name('consumer group', relay_set_outbox.consumer_group);
   v_outbox := tide._outbox(relay_set_outbox.outbox);
   perform tide._config_refuse(relay_set_outbox.pipeline, relay_set_outbox.config);
+  perform tide._row_schema_refuse(v_outbox, relay_set_outbox.config);
   if relay_set_outbox.start is null or relay_set_outbox.start not in ('earliest', 'latest') then
     raise exception using errcode = 'TD020', message = format('start is %s', coalesce(quote_literal(relay_set_outbox.start), 'null')),
       hint = 'Use ''earliest'' (everything the outbox holds) or ''latest'' (what commits from now on).';

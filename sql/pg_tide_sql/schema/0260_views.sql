@@ -1,4 +1,4 @@
--- What operators look at: outboxes, pipelines, groups, relays, lag, and who holds things up.
+-- What operators look at: outboxes, row schemas, pipelines, groups, relays, lag, and who holds things up.
 -- All are cheap enough to be read every few seconds; none counts a whole backlog.
 -- Secrets written into a configuration are shown as ***; references such as ${env:NAME} are shown as they are.
 
@@ -11,6 +11,14 @@ create view tide.outboxes as
          o.created_at, o.created_by
     from tide.outbox o;
 comment on view tide.outboxes is 'Outboxes, their settings and their size on disk';
+
+create view tide.row_schemas as
+  select o.name as outbox, s.version, s.columns, s.origin, s.comment,
+         array(select p.name from tide.pipeline p where p.outbox_id = s.outbox_id and p.row_schema = s.version order by p.name) as pipelines,
+         s.created_at, s.created_by
+    from tide.row_schema s
+    join tide.outbox o on o.outbox_id = s.outbox_id;
+comment on view tide.row_schemas is 'Row schemas: the columns of outboxes'' payloads by version, and the pipelines whose configuration names the version';
 
 create function tide._config_shown(config jsonb) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$

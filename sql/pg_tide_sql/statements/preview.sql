@@ -2,7 +2,7 @@
 
 -- name: preview_pipeline
 -- A pipeline, where its group's cursor stands, and why the cursor can't be trusted.
-select p.config, current_database() as database, o.outbox_id, o.name as outbox, g.name as consumer_group,
+select tide._config_resolved(p.config, o.name) as config, current_database() as database, o.outbox_id, o.name as outbox, g.name as consumer_group,
        c.prev::text, c.cur::text, c.first_id, c.last_id, c.window_token, c.replay_from, c.replay_last,
        tide._cursor_doubt(c, c.xmin) as doubt
   from tide.pipeline p
@@ -10,6 +10,10 @@ select p.config, current_database() as database, o.outbox_id, o.name as outbox, 
   join tide.consumer_group g on g.group_id = p.group_id
   join tide.cursor c on c.group_id = g.group_id and c.shard = 0
  where p.name = %(pipeline)s
+
+-- name: preview_row_schema
+-- The columns of the version that a configuration to be tried names; TD025 when there is none.
+select tide.row_schema_columns(%(outbox)s, %(version)s::int)
 
 -- name: preview_names
 -- For whoever misspelt one.

@@ -21,5 +21,5 @@ select relay_id, host, pid, release, state, pipelines, started_at, seen_at, take
  order by state, relay_id;
 
 -- name: validate_pipelines
--- Configurations as they are stored.
-select pipeline, config from tide.pipelines order by pipeline;
+-- Configurations as they are stored, with the columns of a stored row schema in the place of its version.
+select pipeline, tide._config_resolved(config, outbox) as config from tide.pipelines order by pipeline;

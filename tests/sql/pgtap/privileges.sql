@@ -1,11 +1,12 @@
 -- Who may do what, and above all what not: PUBLIC, publishers, relays, admins, monitors. With SET ROLE, in one session;
 -- real logins are tested elsewhere.
 begin;
-select plan(100);
+select plan(112);
 
 select tide.outbox_create('orders'), tide.outbox_create('payments');
 select tide.outbox_publish('orders', '{"card": "secret"}', 'd', key => 'k');
 select tide.relay_set_outbox('p', 'orders', 'g', minimal_config());
+select tide.row_schema_set('orders', '[{"name": "id", "type": "bigint"}]');
 create role shop nologin;
 create role other nologin;
 create role r nologin;
@@ -115,6 +116,11 @@ select forbids($$select tide.outbox_drop('orders', true)$$, 'nor drop them');
 select forbids($$select tide.outbox_grant('orders', 'r')$$, 'nor grant');
 select forbids($$select tide.relay_set_outbox('p', 'orders', 'g', '{}')$$, 'nor configure pipelines');
 select forbids($$select tide.relay_disable('p')$$, 'nor disable them');
+select is(tide.row_schema_columns('orders', 1), '[{"name": "id", "type": "bigint"}]', 'it reads row schemas');
+select forbids($$select tide.row_schema_set('orders', '[{"name": "id", "type": "uuid"}]')$$, 'but stores none');
+select forbids($$select tide.row_schema_drop('orders', 1)$$, 'drops none');
+select forbids($$select * from tide.row_schema_infer('orders')$$, 'and infers none');
+select forbids($$update tide.row_schema set columns = '[]'$$, 'nor does it change one');
 select forbids($$select tide.group_skip('g', 'orders')$$, 'nor move groups');
 select forbids($$select * from tide.pipeline_change$$, 'nor read who changed what');
 select forbids($$update tide.cursor set last_id = 1$$, 'nor write a cursor directly');
@@ -130,6 +136,9 @@ select lives_ok($$select tide.outbox_create('mine'), tide.outbox_alter('mine', 2
 select lives_ok($$select tide.relay_set_outbox('mine', 'mine', 'mine', minimal_config()), tide.relay_disable('mine'), tide.relay_enable('mine')$$, 'configures pipelines');
 select lives_ok($$select tide.group_rewind('mine', 'mine', 1), tide.group_skip('mine', 'mine'), tide.group_rebase('mine', 'mine')$$, 'moves groups');
 select lives_ok($$select * from tide.relay_validate('{}')$$, 'validates');
+select lives_ok($$select tide.row_schema_set('mine', tide.row_schema_of_table('tide.outbox')), tide.row_schema_drop('mine', 1)$$, 'stores and drops row schemas');
+select lives_ok($$select * from tide.row_schema_infer('orders')$$, 'and infers them from messages');
+select forbids($$update tide.row_schema set columns = '[]'$$, 'but changes none');
 select lives_ok($$select tide.relay_drop('mine'), tide.group_drop('mine', 'mine'), tide.outbox_drop('mine', true)$$, 'and drops');
 select lives_ok($$select tide.outbox_grant('orders', 'shop'), tide.outbox_revoke('orders', 'shop')$$, 'grants and revokes');
 select lives_ok(format('select payload from %s', name), 'reads messages') from own_table;
@@ -141,12 +150,12 @@ select is((select count(*)::int from (select distinct tablename from theirs) t w
 select forbids($$select tide.role_grant('admin', 'shop')$$, 'it makes no other admins');
 select forbids($$select nextval('tide.message_id')$$, 'it draws no ids');
 select is((select count(*)::int from pg_proc f where f.pronamespace = 'tide'::regnamespace and f.proname like '\_%'
-  and f.proname not in ('_config_shown', '_cursor_doubt', '_pending') and has_function_privilege(f.oid, 'execute')), 0, 'internals are not its to call');
+  and f.proname not in ('_config_shown', '_config_resolved', '_cursor_doubt', '_pending') and has_function_privilege(f.oid, 'execute')), 0, 'internals are not its to call');
 reset role;
 
 -- A monitor.
 set local role m;
-select lives_ok(format('select * from tide.%I', v), 'a monitor reads ' || v) from unnest(array['outboxes', 'pipelines', 'consumer_groups', 'relays', 'lag', 'config_keys']) v;
+select lives_ok(format('select * from tide.%I', v), 'a monitor reads ' || v) from unnest(array['outboxes', 'row_schemas', 'pipelines', 'consumer_groups', 'relays', 'lag', 'config_keys']) v;
 select lives_ok($$select * from tide.holders()$$, 'and tide.holders');
 select isnt(tide.version(), null, 'and the version');
 select forbids(format('select payload from %s', name), 'it cannot read messages') from own_table;
@@ -154,6 +163,9 @@ select forbids('select payload from tide.message', 'nor through the parent');
 select forbids('select config from tide.pipeline', 'nor configurations with their secrets');
 select forbids('select * from tide.cursor', 'nor cursors');
 select forbids('select * from tide.retention_run()', 'nor run retention');
+select is(tide.row_schema_columns('orders', 1), '[{"name": "id", "type": "bigint"}]', 'a row schema is no secret');
+select forbids($$select * from tide.row_schema_infer('orders')$$, 'but examples from messages are');
+select forbids($$select tide.row_schema_set('orders', '[{"name": "id", "type": "uuid"}]')$$, 'nor store row schemas');
 select forbids($$select tide.relay_disable('p')$$, 'nor change anything');
 select is((select count(*)::int from theirs where has_column_privilege(tablename, columnname, 'insert, update')), 0, 'it writes nothing');
 reset role;
