@@ -68,3 +68,4 @@ def test_rows_fit_what_is_said_of_their_table(ring: Ring) -> None:
     rows = Rows([(column["name"], column["type"]) for column in told], Modes())
     document = ring.value("select to_jsonb(e)::text from every_type e")
     assert len(rows.convert(parse(document.encode()))) == len(types)
+    assert len(rows.compile_reader(as_json=False)(document.encode())) == len(types)

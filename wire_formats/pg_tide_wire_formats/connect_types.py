@@ -239,6 +239,8 @@ def _integer(base: str) -> ColumnType:
             raise MisfitError(f"expected {_a(base)}, not {what(value)}")
         return number
 
+    if is_oid:
+        return ColumnType(node(kind), integer, Any, integer)
     return ColumnType(node(kind), integer, Annotated[int, msgspec.Meta(ge=low, le=high)])
 
 
