@@ -1,7 +1,7 @@
 """Real servers for development: for the command `pg-tide dev`, the tests and the benchmarks.
 
-A `Run` owns everything that is started: `start_postgres` and `start_kafka` start servers within it, and when
-it ends, however it ends, its guardian ends the servers and removes their folder.
+A `Run` owns everything that is started: `start_postgres`, `start_kafka` and `start_registry` start servers within
+it, and when it ends, however it ends, its guardian ends the servers and removes their folder.
 
 The modules, in the order they are used:
 
@@ -21,6 +21,8 @@ kafka_nodes          Kafka nodes as processes
 kafka_prepare        makes them start faster
 kafka_external       a Kafka that others started, and one in Docker
 kafka                starts Kafka with one node or three
+registry_program     fetches Apicurio Registry and checks its sum
+registry             starts it: a schema registry with Confluent's API
 hand_work            the servers of `make up` and `make down`
 demo                 1,000 orders from commit to topic: `pg-tide dev`
 """

