@@ -29,14 +29,19 @@ transform         which messages are sent, and in which shape: filter and projec
 encode            from a row to its record: transform, route and the wire format in one closure
 route             the record's topic and key
 wire              the wire format that a configuration asks for
+wire_avro         payloads in Avro, framed with the id of their schema
+schemas           the schemas that records need, and what the registry has for them
 change_events     messages as Debezium's change events
 change_rows       where the rows of those events come from
 delivery          the batches of one pipeline, until each message has an outcome
 window            those batches, and the longest prefix that is settled
 hand_over         the loop that runs once per message
+checks            what has to be known before a message is handed over: topic and schemas
 gate              one record at first to a partition that does not know the producer yet
 topics            is the topic there before its first message is handed over
 topic_admin       looking for topics and creating them, through the cluster's admin API
+schema_checks     asking the registry while delivery goes on
+registry          one question to a schema registry, and its answer
 kafka_config      from a configuration to the properties of librdkafka
 produce           one Kafka producer, its reports and events
 settle            writing the position down, and the right to do so
@@ -45,6 +50,7 @@ Something goes wrong:
 
 errors            the classes of errors, and the exceptions that name them
 kafka_errors      Kafka's codes, translated into those classes
+registry_errors   what a schema registry's answers and silences mean
 error_policy      what is done about each class, and what the operator is told
 contact           is the cluster there; told from reports, events and silence
 recovery          what the reports of a producer that failed mean for its messages
@@ -63,5 +69,6 @@ install           brings the schema ``tide`` to this program's version
 migrations        what there is to do from one version to another
 install_file      the same as one file for psql
 topics_ensure     are the topics of stored pipelines there, and creating those that are missing
+schemas_ensure    does the registry have the schemas of stored pipelines, and registering them
 uninstall         takes everything away, and says before what would be lost
 """

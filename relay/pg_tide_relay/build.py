@@ -6,6 +6,7 @@ from typing import cast
 
 from structlog.stdlib import BoundLogger
 
+from pg_tide_relay.checks import Ahead
 from pg_tide_relay.config.load import load_pipeline_config
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
 from pg_tide_relay.config.problems import ConfigError
@@ -16,6 +17,7 @@ from pg_tide_relay.errors import ConfigurationError, ErrorClass
 from pg_tide_relay.pipeline import Drivers, Pipeline, PipelineSpec, Recipe
 from pg_tide_relay.report import PipelineReport
 from pg_tide_relay.route import compile_topic
+from pg_tide_relay.schemas import Schemas
 from pg_tide_relay.wire import Origin
 
 
@@ -43,7 +45,8 @@ class PipelineBuilder:
         )
         try:
             config = load_pipeline_config(spec.config, self._environ, self._allowed)
-            shape = compile_shape(config, Origin(spec.outbox, spec.database))
+            schemas = Schemas()
+            shape = compile_shape(config, Origin(spec.outbox, spec.database), schemas)
             topic = compile_topic(config.topic, spec.outbox)
         except (ConfigError, ConfigurationError) as error:
             log.warning("pipeline_configuration", cause=str(error))
@@ -56,8 +59,11 @@ class PipelineBuilder:
                 spec.name,
                 shape,
                 log=log,
-                # Asked for ahead, unless rules may send everything elsewhere.
-                topic=topic if isinstance(topic, str) and not config.routing.rules else None,
+                ahead=Ahead(
+                    # Unless rules may send everything elsewhere.
+                    topic if isinstance(topic, str) and not config.routing.rules else None,
+                    schemas,
+                ),
                 clock=self._drivers.clock,
             ),
             batch_size=config.batch_size,

@@ -12,6 +12,7 @@ from pg_tide_relay.commands.install import install
 from pg_tide_relay.commands.preview import preview
 from pg_tide_relay.commands.row_schema import infer, show
 from pg_tide_relay.commands.run import RunFlags, relay_settings, run, run_relay
+from pg_tide_relay.commands.schemas import ensure_schemas
 from pg_tide_relay.commands.status import status
 from pg_tide_relay.commands.topics import ensure
 from pg_tide_relay.commands.uninstall import uninstall
@@ -20,8 +21,8 @@ from pg_tide_relay.commands.validate import validate
 from pg_tide_sql.versions import RELEASE, SCHEMA_VERSION
 
 _EPILOG = (
-    "Exit codes: 0 done, also after a drained SIGTERM · 1 failed · 2 wrong usage · 75 database or Kafka "
-    "away, try again · 78 invalid configuration · 130 interrupted."
+    "Exit codes: 0 done, also after a drained SIGTERM · 1 failed · 2 wrong usage · 75 database, Kafka or "
+    "schema registry away, try again · 78 invalid configuration · 130 interrupted."
 )
 
 
@@ -86,6 +87,9 @@ def build() -> typer.Typer:
     row_schema.command(epilog=_EPILOG)(with_flags(infer))
     row_schema.command(epilog=_EPILOG)(with_flags(show))
     app.add_typer(row_schema, name="row-schema")
+    schemas = typer.Typer(help="The schemas of pipelines in their registries.", no_args_is_help=True)
+    schemas.command("ensure", epilog=_EPILOG)(with_flags(ensure_schemas))
+    app.add_typer(schemas, name="schemas")
     return app
 
 

@@ -63,7 +63,7 @@ class Contact:
         self._status.running()
 
     def answered(self) -> None:
-        """A question about a topic was answered well; says nothing about the right to write."""
+        """Questions about topic and schemas were answered well; says nothing about the right to write."""
         if not self._until_acknowledged:
             self._status.running()
 
@@ -73,8 +73,8 @@ class Contact:
         self._status.trouble(trouble)
 
     def unanswered(self, trouble: Trouble) -> None:
-        """A question about a topic was answered with a trouble, or not at all."""
-        if trouble.error_class is ErrorClass.CLUSTER_AWAY:
+        """A question about a topic or a schema was answered with a trouble, or not at all."""
+        if trouble.error_class is ErrorClass.CLUSTER_AWAY and not trouble.of_registry:
             self.away(trouble)
         else:
             self._status.trouble(trouble)

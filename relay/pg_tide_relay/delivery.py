@@ -18,6 +18,7 @@ from confluent_kafka import KafkaException
 
 from pg_tide_relay import failpoints
 from pg_tide_relay.backoff import Backoff
+from pg_tide_relay.checks import NOTHING_AHEAD, Ahead, checks_of
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.templates import placeholders
 from pg_tide_relay.contact import Contact
@@ -29,11 +30,10 @@ from pg_tide_relay.kafka_config import BATCH_BYTES, BATCH_BYTES_MIN, is_guarded,
 from pg_tide_relay.produce import ProducerEvent, RecordProducer
 from pg_tide_relay.producer_end import ProducerEnd
 from pg_tide_relay.recovery import Failure, Judgement, judge, mark_suspects
-from pg_tide_relay.topics import checks_of
 from pg_tide_relay.window import Batch, Settled, Window
 
-# How long a wait for reports may keep the answer about a topic waiting.
-_TOPIC_STEP_S = 0.005
+# How long a wait for reports may keep the answer about a topic or a schema waiting.
+_CHECK_STEP_S = 0.005
 _DRAIN_STEP_S = 0.05
 
 ProducerFactory = Callable[[Mapping[str, Any], Log], RecordProducer]
@@ -58,12 +58,12 @@ class Delivery:
         shape: Shape,
         *,
         log: Log,
-        topic: str | None = None,
+        ahead: Ahead = NOTHING_AHEAD,
         limits: DeliveryLimits | None = None,
         producer_factory: ProducerFactory = RecordProducer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing connects before ``resume``, or the first batch. ``topic``: the same for all messages, if it is."""
+        """Nothing connects before ``resume``, or the first batch. ``ahead``: what is checked before."""
         self._config = config
         self._pipeline = pipeline
         self._shape = shape
@@ -75,7 +75,7 @@ class Delivery:
         self._status = Status(log)
         self._window = Window()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"delivery-{pipeline}")
-        self._topics = checks_of(config, pipeline, self._worker, clock)
+        self._checks = checks_of(config, pipeline, self._worker, clock, ahead)
         self._contact = Contact(self._status, clock, config.request_timeout_ms / 1000)
         self._failures: list[Failure] = []  # reports of this producer that name an error
         self._fatal_events: list[ProducerEvent] = []
@@ -88,7 +88,6 @@ class Delivery:
         self._ending: ProducerEnd | None = None
         self._paused_until = clock()
         self._bad: MessageError | None = None
-        self._topic = topic
         self._held = False
         self._connect_ahead = False
         self._forgetting = False
@@ -154,7 +153,7 @@ class Delivery:
         """
         self._bad = None
         self._window.clear()
-        self._topics.cancel()
+        self._checks.cancel()
         self._forgetting = True
         if self._hand_over is not None:
             self._hand_over.alone = self._hand_over.bad = None
@@ -202,10 +201,10 @@ class Delivery:
         elif producer is None:
             time.sleep(min(timeout_s, max(0.0, self._paused_until - self._clock())))
         elif producer.outstanding() > 0:
-            producer.poll(min(timeout_s, _TOPIC_STEP_S) if self._topics.waiting else timeout_s)
+            producer.poll(min(timeout_s, _CHECK_STEP_S) if self._checks.waiting else timeout_s)
         else:
-            if self._topics.waiting:
-                self._topics.wait(timeout_s)
+            if self._checks.waiting:
+                self._checks.wait(timeout_s)
             producer.poll(0)
 
     def _advance(self) -> None:
@@ -215,7 +214,7 @@ class Delivery:
             self._deliver()
         if self._ending is None and self.outstanding == 0:
             self._forgetting = False
-            if self.idle and not self._topics.waiting:
+            if self.idle and not self._checks.waiting:
                 self._contact.nothing_to_do()
 
     def _deliver(self) -> None:
@@ -232,12 +231,12 @@ class Delivery:
             failpoints.hit("on_acknowledgement")
             self._backoff.reset()
             self._replaced = False
-            if not self._topics.waiting:
+            if not self._checks.waiting:
                 self._contact.acknowledged()
         if self._hand_over.bad is not None and self._producer.outstanding() == 0:
             self._give_up(self._producer, self._hand_over.bad)
             return
-        self._check_topic(self._producer)
+        self._check(self._producer)
         self._hand_over.run()
 
     def _is_open(self) -> bool:
@@ -261,15 +260,14 @@ class Delivery:
         self._hand_over = HandOver(
             producer=self._producer,
             window=self._window,
-            topics=self._topics,
+            checks=self._checks,
             shape=self._shape,
             failures=self._failures,
             pipelined=self._guarded,
             is_open=self._is_open,
         )
         self._contact.begin()
-        if self._topic is not None and self._topic not in self._topics.ready:
-            self._topics.want(self._topic)
+        self._checks.begin()
         return True
 
     def _take_events(self, producer: RecordProducer) -> None:
@@ -279,12 +277,12 @@ class Delivery:
             else:
                 self._contact.hear(event)
 
-    def _check_topic(self, producer: RecordProducer) -> None:
-        waiting = self._topics.waiting
-        trouble = self._topics.step(producer)
+    def _check(self, producer: RecordProducer) -> None:
+        waiting = self._checks.waiting
+        trouble = self._checks.step(producer)
         if trouble is not None:
             self._contact.unanswered(trouble)
-        elif waiting and not self._topics.waiting:
+        elif waiting and not self._checks.waiting:
             self._contact.answered()
 
     # -- from one producer to the next ---------------------------------------------------------------
@@ -292,7 +290,7 @@ class Delivery:
     def _give_up(self, producer: RecordProducer, bad: MessageError | None = None) -> None:
         """This producer is past use, or ``bad`` stops the pipeline: let its requests be answered first."""
         self._bad = bad
-        self._topics.cancel()
+        self._checks.cancel()
         patience_s = self._config.request_timeout_ms / 1000
         self._ending = ProducerEnd(producer, self._worker, self._clock, patience_s)
 
@@ -364,7 +362,7 @@ class Delivery:
     def _pause_after(self, trouble: Trouble) -> float:
         """The pause before the next producer; the first fatal error of an otherwise good one costs none."""
         if trouble.topic is not None and trouble.error_class is ErrorClass.DESTINATION:
-            self._topics.forget(trouble.topic)
+            self._checks.topics.forget(trouble.topic)
         if trouble.error_class in (ErrorClass.FATAL_PRODUCER, ErrorClass.RESEND) and not self._replaced:
             self._replaced = True
             return 0.0

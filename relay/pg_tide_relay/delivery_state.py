@@ -28,10 +28,11 @@ class Trouble:
 
     error_class: ErrorClass
     cause: str  # in words, as the client or the broker gave it
-    code: str | None = None  # Kafka's name of the error
+    code: str | None = None  # Kafka's name of the error, or ours of a registry's
     topic: str | None = None
     message_id: int | None = None
     cure: str | None = None  # where it is another than that of class and code
+    of_registry: bool = False  # the schema registry's, not the cluster's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class DeliveryState:
     name: StateName
     since: datetime  # UTC; when it came about
     error_class: ErrorClass | None = None
-    code: str | None = None  # Kafka's name of the error
+    code: str | None = None  # Kafka's name of the error, or ours of a registry's
     cause: str | None = None  # in words
     cure: str | None = None  # what the operator can do, one sentence
     topic: str | None = None

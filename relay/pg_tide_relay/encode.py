@@ -13,6 +13,7 @@ from pg_tide_relay.expression import Expression, is_false
 from pg_tide_relay.message import POSTGRES_EPOCH_US, Message, Row, decode_headers
 from pg_tide_relay.reading import reader_for
 from pg_tide_relay.route import KeyOf, TopicOf, compile_key, compile_topic, has_members
+from pg_tide_relay.schemas import Schemas
 from pg_tide_relay.transform import (
     Transforms,
     compile_expression,
@@ -39,7 +40,10 @@ class Record(NamedTuple):
 
 
 Shape = Callable[[Row], Record | None]
-"""From a row to its record. None: the message is filtered. Raises MessageError when it can't be shaped."""
+"""From a row to its record. None: the message is filtered.
+
+Raises MessageError when it can't be shaped, SchemaWanted when it can't be shaped yet.
+"""
 
 # Half the price of Record(...), which goes through a function written in Python.
 _make: Callable[[tuple[object, ...]], Record] = partial(tuple.__new__, Record)
@@ -53,23 +57,24 @@ class _Route(NamedTuple):
     headers_of: Headers
 
 
-def compile_shape(config: PipelineConfig, origin: Origin) -> Shape:
-    """Prepare the way of this pipeline's messages; raises ConfigurationError."""
+def compile_shape(config: PipelineConfig, origin: Origin, schemas: Schemas | None = None) -> Shape:
+    """Prepare the way of this pipeline's messages; raises ConfigurationError. ``schemas`` is told what it needs."""
+    schemas = schemas or Schemas()
     transforms = transforms_of(config.transform)
     keep, drops_null = transforms.keep, config.transform.on_null == "drop"
     if keep is not None and not keep.asks_for_message and not _reads_documents(config, transforms.project):
         # Nothing behind the filter looks into payloads: what it drops costs nothing more.
-        kept = _compile_kept(config, origin, Transforms(None, None))
+        kept = _compile_kept(config, origin, schemas, Transforms(None, None))
         read = reader_for(config, [keep], None)
         return filter_first(keep, read, kept, drops_null=drops_null)
-    return _compile_kept(config, origin, transforms)
+    return _compile_kept(config, origin, schemas, transforms)
 
 
-def _compile_kept(config: PipelineConfig, origin: Origin, transforms: Transforms) -> Shape:
+def _compile_kept(config: PipelineConfig, origin: Origin, schemas: Schemas, transforms: Transforms) -> Shape:
     route = _compile_route(origin.outbox, config.topic, config.message_key, config.headers, "")
     reads = transforms.keep is not None or _reads_documents(config, transforms.project)
     if reads or config.wire_format != "native" or config.wire_config.emit_tombstones:
-        return _shape_by_steps(config, origin, route, transforms)
+        return _shape_by_steps(config, origin, schemas, route, transforms)
     return _shape_native(route)
 
 
@@ -113,14 +118,14 @@ def _compile_route(
 
 
 def _shape_by_steps(
-    config: PipelineConfig, origin: Origin, otherwise: _Route, transforms: Transforms
+    config: PipelineConfig, origin: Origin, schemas: Schemas, otherwise: _Route, transforms: Transforms
 ) -> Shape:
     """The general way: filter, projection, rules, and any wire format."""
     transform = compile_transform(transforms, drops_null=config.transform.on_null == "drop")
     rules = _compile_rules(config, origin.outbox)
     conditions = [when for _, when, _ in rules] + ([] if transforms.keep is None else [transforms.keep])
     message_of = _message_type(reader_for(config, conditions, transforms.project))
-    encode = compile_format(config, origin)
+    encode = compile_format(config, origin, schemas)
     tombstones = makes_tombstones(config)
 
     def shape(row: Row) -> Record | None:

@@ -2,10 +2,11 @@
 
     TideError
     ├── MessageError         this message can't be delivered, whatever is done about the rest
-    └── ConfigurationError   this pipeline can't run as it is configured
+    ├── ConfigurationError   this pipeline can't run as it is configured
+    └── RegistryError        the schema registry does not give what records need
 
 What each class of error leads to stands in ``error_policy``; Kafka's codes are translated in
-``kafka_errors``.
+``kafka_errors``, a schema registry's answers in ``registry_errors``.
 """
 
 from enum import StrEnum
@@ -64,3 +65,15 @@ class ConfigurationError(TideError):
         super().__init__(f"{key}: {cause}")
         self.key = key
         self.cause = cause
+
+
+class RegistryError(TideError):
+    """The schema registry does not give what records need; never the fault of a message."""
+
+    def __init__(self, error_class: ErrorClass, code: str, cause: str, cure: str) -> None:
+        """Whose fault it is, its name in the pipeline's state, the cause in words and what to do."""
+        super().__init__(cause)
+        self.error_class = error_class
+        self.code = code
+        self.cause = cause
+        self.cure = cure

@@ -6,13 +6,14 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException
 
 from pg_tide_relay import failpoints
+from pg_tide_relay.checks import Checks
 from pg_tide_relay.encode import Record, Shape
 from pg_tide_relay.errors import ErrorClass, MessageError
 from pg_tide_relay.gate import Gate, OnReport
 from pg_tide_relay.kafka_errors import classify
 from pg_tide_relay.produce import RecordProducer
 from pg_tide_relay.recovery import Failure, errors_of, reporter
-from pg_tide_relay.topics import TopicChecks
+from pg_tide_relay.schemas import SchemaWanted
 from pg_tide_relay.window import Batch, Outcome, Window
 
 # Between two looks at reports, failures and the clock.
@@ -34,7 +35,7 @@ class HandOver:
         *,
         producer: RecordProducer,
         window: Window,
-        topics: TopicChecks,
+        checks: Checks,
         shape: Shape,
         failures: list[Failure],
         pipelined: bool,
@@ -43,7 +44,8 @@ class HandOver:
         """``pipelined=False``: one batch at a time, awaited. ``is_open``: may anything be handed over now."""
         self._producer = producer
         self._window = window
-        self._topics = topics
+        self._checks = checks
+        self._topics = checks.topics
         self._shape = shape
         self._failures = failures
         self._pipelined = pipelined
@@ -104,6 +106,8 @@ class HandOver:
             self._produce(batch, stop)
         except BufferError:
             pass  # the client's queue is full; reports make room
+        except SchemaWanted as unknown:
+            self._checks.want_schema(unknown.question)
         except MessageError as bad:
             self.bad = bad
         except KafkaException as refused:

@@ -23,6 +23,9 @@ LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _FIRST_KEYS: Final = ("timestamp", "level", "event", "logger")
+# The HTTP client of the schema registry: a line per request, and at level debug headers with passwords.
+_TALKATIVE: Final = ("httpx2", "httpcore2")
+
 _SECRET_KEY: Final = re.compile(r"password|secret|dsn|postgres_url", re.IGNORECASE)
 _PASSWORD_IN_URL: Final = re.compile(r"(?P<before>\w+://[^\s:/@]*):[^\s]*@")
 _PASSWORD_IN_PAIRS: Final = re.compile(r"(?P<before>password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
@@ -63,6 +66,8 @@ def configure(log_format: LogFormat, level: LogLevel, stream: TextIO | None = No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _renderer(log_format: LogFormat, stream: TextIO) -> Processor:

@@ -8,11 +8,14 @@ from pg_tide_relay.change_rows import row_schema_problems
 from pg_tide_relay.config.load import load_record_config, validate_stored
 from pg_tide_relay.config.placeholders import UnresolvedVariable
 from pg_tide_relay.config.problems import ConfigError, Problem
+from pg_tide_relay.config.registry_models import SchemaRegistryConfig
 from pg_tide_relay.encode import Record, Shape, compile_shape
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Row
+from pg_tide_relay.schemas import Schemas, SchemaWanted
 from pg_tide_relay.transform import expression_problems
 from pg_tide_relay.wire import Origin
+from pg_tide_relay.wire_avro import schema_problems
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +36,12 @@ class Previewed:
 
 def problems_of(stored: Any) -> list[Problem]:
     """Errors and warnings of a configuration as it is stored, and what SQL can't tell: all that ``validate`` tells."""
-    return [*validate_stored(stored), *expression_problems(stored), *row_schema_problems(stored)]
+    return [
+        *validate_stored(stored),
+        *expression_problems(stored),
+        *row_schema_problems(stored),
+        *schema_problems(stored),
+    ]
 
 
 def compile_stored(
@@ -41,17 +49,35 @@ def compile_stored(
 ) -> Shape:
     """The shape that the relay would compile; raises ConfigError.
 
-    References are looked up in this environment, but only where a record depends on them.
+    References are looked up in this environment, but only where a record depends on them. The shape itself asks the
+    schema registry, waits for it, and never registers anything: it raises RegistryError, too.
     """
     errors = [problem for problem in problems_of(stored) if problem.severity == "error"]
     if errors:
         raise ConfigError(errors)
     try:
-        return compile_shape(load_record_config(stored, environ, allowed), origin)
+        config = load_record_config(stored, environ, allowed)
+        schemas = Schemas()
+        return _resolving(compile_shape(config, origin, schemas), schemas, config.schema_registry)
     except ConfigError as error:
         raise ConfigError(_seen_from_here(problem) for problem in error.problems) from error
     except ConfigurationError as error:
         raise ConfigError([Problem(path=error.key, severity="error", message=error.cause)]) from error
+
+
+def _resolving(shape: Shape, schemas: Schemas, config: SchemaRegistryConfig) -> Shape:
+    def resolved(row: Row) -> Record | None:
+        while True:
+            try:
+                return shape(row)
+            except SchemaWanted as unknown:
+                # Loads an HTTP client, which most configurations do not need.
+                from pg_tide_relay.registry import Registry  # noqa: PLC0415
+
+                question = unknown.question
+                schemas.learn(question, Registry(config).look_up(question))
+
+    return resolved
 
 
 def _seen_from_here(problem: Problem) -> Problem:

@@ -165,10 +165,10 @@ def _partitions_of(topic: str, producer: RecordProducer, creator: TopicCreator |
     return None
 
 
-def checks_of(
+def topic_checks(
     config: PipelineConfig, pipeline: str, worker: ThreadPoolExecutor, clock: Callable[[], float]
 ) -> TopicChecks:
-    """The checks that a pipeline's configuration asks for."""
+    """The checks of topics that a pipeline's configuration asks for."""
     creates = config.topics.policy == "create"
     return TopicChecks(
         worker,

@@ -70,7 +70,7 @@ class Ensure:
         """Look for the topics of one stored pipeline; adds findings or faults."""
         try:
             config = load_pipeline_config(stored, self._environ, self._allowed)
-            topics, templates = _topics_of(config, outbox)
+            topics, templates = topics_of(config, outbox)
             look = TopicLook(admin_properties(config, name))
         except ConfigError as error:
             self._faulty(name, *error.problems)
@@ -134,7 +134,7 @@ class Ensure:
         ]
 
 
-def _topics_of(config: PipelineConfig, outbox: str) -> tuple[list[str], list[str]]:
+def topics_of(config: PipelineConfig, outbox: str) -> tuple[list[str], list[str]]:
     """Topics that are known, and templates of those that are not, each once."""
     topics: dict[str, None] = {}
     templates: dict[str, None] = {}

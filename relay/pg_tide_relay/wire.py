@@ -10,6 +10,8 @@ from pg_tide_relay.change_events import compile_change_events
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.message import Row, decode_headers
 from pg_tide_relay.route import by_op
+from pg_tide_relay.schemas import Schemas
+from pg_tide_relay.wire_avro import compile_avro_format
 from pg_tide_wire_formats import cloudevents, outbox_router
 from pg_tide_wire_formats.headers import OPS, Header
 from pg_tide_wire_formats.native import native_value, native_value_or_tombstone
@@ -19,7 +21,10 @@ _TYPE = "{stream_table}.{op}"
 
 Encoded = tuple[bytes | None, bytes | None, list[Header]]
 Format = Callable[[Row, str, bytes | None, int, list[Header]], Encoded]
-"""(row, topic, key that the route gives it, created_us, headers of every record) → key, value and all headers."""
+"""(row, topic, key that the route gives it, created_us, headers of every record) → key, value and all headers.
+
+Raises MessageError, and SchemaWanted while the registry has not answered.
+"""
 
 
 class Origin(NamedTuple):
@@ -29,8 +34,10 @@ class Origin(NamedTuple):
     database: str
 
 
-def compile_format(config: PipelineConfig, origin: Origin) -> Format:
-    """Prepare the format of one pipeline."""
+def compile_format(config: PipelineConfig, origin: Origin, schemas: Schemas) -> Format:
+    """Prepare the format of one pipeline; raises ConfigurationError. ``schemas``: what the registry has for it."""
+    if config.wire_format == "avro":
+        return compile_avro_format(config, schemas)
     if config.wire_format == "cloudevents":
         return _cloudevents(config, origin.outbox)
     if config.wire_format == "debezium":

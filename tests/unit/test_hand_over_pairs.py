@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from delivery_kit import ORIGIN, a_config, a_row
+from pg_tide_relay.checks import Checks
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.hand_over import HandOver
 from pg_tide_relay.recovery import Failure
@@ -70,7 +71,7 @@ def hand_over(client: Client, *, guarded: bool = False) -> tuple[HandOver, Batch
     made = HandOver(
         producer=client,  # type: ignore[arg-type]
         window=window,
-        topics=Topics(),  # type: ignore[arg-type]
+        checks=Checks(Topics(), None, None),  # type: ignore[arg-type]
         shape=compile_shape(CONFIG, ORIGIN),
         failures=failures,
         pipelined=guarded,

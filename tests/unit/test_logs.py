@@ -17,6 +17,8 @@ def logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
+    for name in ("httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -43,6 +45,16 @@ def test_lines_of_other_libraries_have_the_same_shape() -> None:
     logging.getLogger("psycopg").warning("lost %s", "it", extra={"pipeline": "p"})
     (line,) = lines(stream)
     assert (line["event"], line["logger"], line["pipeline"]) == ("lost it", "psycopg", "p")
+
+
+def test_the_http_client_of_the_registry_says_nothing_of_its_requests() -> None:
+    """Neither a line for each, nor at level debug its headers with passwords."""
+    stream = io.StringIO()
+    configure("json", "debug", stream)
+    logging.getLogger("httpx2").info("HTTP Request: POST http://schemas:8081/subjects/a")
+    logging.getLogger("httpcore2.http11").debug("send_request_headers Authorization: Basic c2VjcmV0")
+    logging.getLogger("httpcore2").warning("lost it")
+    assert [line["event"] for line in lines(stream)] == ["lost it"]
 
 
 def test_an_exception_stays_on_its_line() -> None:

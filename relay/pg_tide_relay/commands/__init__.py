@@ -14,5 +14,7 @@ preview         what a pipeline would send next, without sending it
 preview_output  messages and their records, for people and for programs
 row_schema      row schemas of outboxes: propose one from messages, show those that are stored
 topics          topics of pipelines: are they there, and create those that are missing
+schemas         schemas of pipelines: does the registry have them, and register those that are missing
+stored          pipelines as they are stored
 dev             the demo, on servers from packages
 """

@@ -17,6 +17,7 @@ from pg_tide_relay.config.nearest import nearest
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
 from pg_tide_relay.config.problems import ConfigError
 from pg_tide_relay.connect import describe, open_connection
+from pg_tide_relay.errors import ErrorClass, RegistryError
 from pg_tide_relay.peek import Peek, Tried, UnknownPipelineError, peek
 from pg_tide_relay.poll import CursorDoubtError
 from pg_tide_relay.preview import Previewed, compile_stored, problems_of
@@ -78,13 +79,17 @@ def preview(
     own. Neither moves nor locks anything, needs no Kafka, and may be used while relays run: what they have sent
     and not settled yet is shown, too. Whether Kafka would take a record (its size, the topic) is not asked.
 
+    Where the wire format needs a schema registry, that is asked, with the pipeline's own user, and nothing is
+    registered there.
+
     --config FILE tries another configuration on the same messages, before tide.relay_set_outbox stores it.
 
     Needs the rights of a relay: select tide.role_grant('relay', '<role>'). References such as
     ${env:TIDE_REGION} are looked up in this environment where a record depends on them; passwords and
     addresses are not needed.
 
-    Exit code 1 when a message is in error, 78 when the configuration can't be used.
+    Exit code 1 when a message is in error, 75 when the schema registry is away, 78 when the configuration can't
+    be used.
     """
     del log
     tried = None if config is None else Tried(read_config(config))
@@ -112,7 +117,13 @@ def _shaped(source: str, found: Peek, allowed: tuple[str, ...]) -> list[Previewe
             cure="correct it in all these places; pg-tide preview --config FILE tries another one",
             code=ExitCode.CONFIGURATION,
         ) from None
-    return preview_rows(shape, found.rows)
+    try:
+        return preview_rows(shape, found.rows)
+    except RegistryError as error:
+        is_away = error.error_class is ErrorClass.CLUSTER_AWAY
+        raise CommandError(
+            error.cause, cure=error.cure, code=ExitCode.TEMPORARY if is_away else ExitCode.CONFIGURATION
+        ) from None
 
 
 def _peek(dsn: str, pipeline: str, limit: int, from_id: int | None, tried: Tried | None) -> Peek:

@@ -2,17 +2,15 @@
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from psycopg.errors import InsufficientPrivilege
 
-from pg_tide_relay.commands.failure import CommandError, ExitCode
+from pg_tide_relay.commands.failure import ExitCode
 from pg_tide_relay.commands.flags import AllowEnv, DatabaseFlags, LogFlags, Output
 from pg_tide_relay.commands.output import print_json, print_table
+from pg_tide_relay.commands.stored import stored_pipelines
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
-from pg_tide_relay.connect import describe, open_connection
-from pg_tide_sql.statements import statement
 
 if TYPE_CHECKING:
     from pg_tide_relay.topics_ensure import Ensure
@@ -57,7 +55,7 @@ def ensure(
     78: a configuration is invalid.
     """
     del log
-    stored = _stored(database.postgres_url, pipeline)
+    stored = stored_pipelines(database.postgres_url, pipeline, "topics")
     # Loads librdkafka.
     from pg_tide_relay.topics_ensure import Ensure  # noqa: PLC0415
 
@@ -72,25 +70,6 @@ def ensure(
         _print(done)
     if code != ExitCode.OK:
         raise typer.Exit(code)
-
-
-def _stored(dsn: str, pipeline: str | None) -> list[tuple[str, str, dict[str, Any]]]:
-    with open_connection(dsn, "topics") as conn:
-        try:
-            stored = list(conn.execute(statement("topics_pipelines"), {"pipeline": pipeline}))
-        except InsufficientPrivilege:
-            raise CommandError(
-                f"{describe(dsn)} may not read the configurations of pipelines",
-                cure="use the role of a relay, or give this one its rights: "
-                "select tide.role_grant('relay', '<role>');",
-            ) from None
-    if pipeline is not None and not stored:
-        raise CommandError(
-            f"{describe(dsn)}: no pipeline is named {pipeline!r}",
-            cure="pg-tide status lists the pipelines",
-            code=ExitCode.USAGE,
-        )
-    return stored
 
 
 def _code(done: "Ensure") -> ExitCode:

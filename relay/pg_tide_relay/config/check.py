@@ -49,7 +49,7 @@ def _value(rule: JsonObject, value: Any, path: str, resolved: Resolved) -> Itera
     found = _json_type(value)
     if rule["type"] == "union" and found in rule["options"]:
         yield from _value(rule["options"][found], value, path, resolved)
-    elif found == "null" and rule.get("nullable", False):
+    elif rule["type"] == "any" or (found == "null" and rule.get("nullable", False)):
         return
     elif found != _WANTED.get(rule["type"]):
         yield _error(path, f"must be {rule['what']}, not {_FOUND[found]}")

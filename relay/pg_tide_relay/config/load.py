@@ -10,12 +10,23 @@ from pg_tide_relay.config.problems import ConfigError, Problem
 from pg_tide_relay.config.rules import pipeline_rules
 
 RECORD_KEYS: Final = frozenset(
-    {"sink_type", "topic", "message_key", "headers", "wire_format", "wire_config", "transform", "routing"}
+    {
+        "sink_type",
+        "topic",
+        "message_key",
+        "headers",
+        "wire_format",
+        "wire_config",
+        "serialization",
+        "schema_registry",
+        "transform",
+        "routing",
+    }
 )
 """The keys that a record depends on. All others say how Kafka is reached, and how fast."""
 
 _NO_BROKERS: Final = "nowhere:9092"
-"""Stands in for a required key, where nothing is connected to."""
+"""Stands in for a required key, where no broker is connected to."""
 
 
 def validate_stored(stored: Any) -> list[Problem]:
@@ -41,7 +52,7 @@ def load_record_config(
     environ: Mapping[str, str],
     allowed: Sequence[str] = ALLOWED_BY_DEFAULT,
 ) -> PipelineConfig:
-    """The same for who makes records and connects to nothing: no secret of the relay is needed.
+    """The same for who makes records and sends none: no secret of the relay's Kafka is needed.
 
     All keys are checked as they are stored; those that no record depends on are then left out, so that their
     references are never looked up.

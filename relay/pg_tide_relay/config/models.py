@@ -8,20 +8,22 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
+from pg_tide_relay.config.addresses import HOST, PORT
 from pg_tide_relay.config.base import ConfigModel, NonEmpty
-from pg_tide_relay.config.marks import About, Entries, NotPrefixed, NotYet, Template
+from pg_tide_relay.config.marks import About, Entries, NotPrefixed, Template
+from pg_tide_relay.config.registry_models import (
+    SchemaRegistryConfig,
+    SerializationConfig,
+    relations_of_schemas,
+)
 from pg_tide_relay.config.relations import Condition, Relation, only_with, together
 from pg_tide_relay.config.wire_models import WIRE_RELATIONS, WireConfig
-
-_PORT = "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-_NAME_OR_V4 = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?"
-_V6 = r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._-]+)?\]"
 
 Brokers = Annotated[
     str,
     Entries(
         expects="a comma-separated list of host:port",
-        pattern=f"(?:{_NAME_OR_V4}|{_V6}):{_PORT}",
+        pattern=f"{HOST}:{PORT}",
         entry_expects="host:port with a port from 1 to 65535 (an IPv6 address in brackets)",
     ),
 ]
@@ -271,17 +273,22 @@ class PipelineConfig(ConfigModel):
         About(reason="none beside those of the message", reaches="the record's headers"),
     ] = Field(None, description="Headers on every record; names with `pg_tide_` are reserved.")
     wire_format: Annotated[
-        Literal["native", "debezium", "cloudevents", "outbox_router"],
-        NotYet(("avro",)),
+        Literal["native", "debezium", "avro", "cloudevents", "outbox_router"],
         About(reason="the payload as PostgreSQL renders it", reaches="the record's value and headers"),
     ] = Field(
         "native",
         description="How a message becomes the record's bytes: `native` is the payload as it is, `debezium` a change"
-        " event as Debezium writes it, `cloudevents` an event of CloudEvents 1.0, `outbox_router`"
-        " the record of Debezium's outbox event router.",
+        " event as Debezium writes it, `avro` the payload in Avro with the id of its registered schema, `cloudevents`"
+        " an event of CloudEvents 1.0, `outbox_router` the record of Debezium's outbox event router.",
     )
     wire_config: Annotated[WireConfig, About(reason="see its keys")] = Field(
         WireConfig(), description="Options of the wire format."
+    )
+    serialization: Annotated[SerializationConfig, About(reason="see its keys")] = Field(
+        SerializationConfig(), description="The schemas that records are written with."
+    )
+    schema_registry: Annotated[SchemaRegistryConfig, About(reason="see its keys")] = Field(
+        SchemaRegistryConfig(), description="The registry that knows the schemas."
     )
     transform: Annotated[TransformConfig, About(reason="see its keys")] = Field(
         TransformConfig(), description="Which messages are sent, and in which shape."
@@ -294,8 +301,6 @@ class PipelineConfig(ConfigModel):
     )
 
     NOT_YET: ClassVar[tuple[str, ...]] = (
-        "schema_registry",
-        "serialization",
         "dlq",
         "rate_limit",
         "delivery",
@@ -314,6 +319,7 @@ class PipelineConfig(ConfigModel):
         *only_with("tls_enabled", True, "tls_ca_cert", "tls_client_cert", "tls_client_key"),
         *together("tls_client_cert", "tls_client_key"),
         *WIRE_RELATIONS,
+        *relations_of_schemas(),
         Relation(
             at="acks",
             when=(Condition(test="one_of", keys=("acks",), values=("0", "1")),),

@@ -13,6 +13,7 @@ string     ``length_min``, ``length_max``, ``enum``, ``not_yet``, ``pattern``, `
 integer,   ``min``, ``max``, ``above``, ``below``; a JSON number without a fraction is an integer,
 number     whether it was written 100, 100.0 or 1e2
 boolean    nothing more
+any        nothing more: whatever JSON can say
 union      ``options``: JSON type → rule; no two options have the same JSON type
 tagged     ``tag``: the key that tells which; ``variants``: its value → rule of an object
 =========  ==========================================================================================
@@ -126,6 +127,8 @@ def _rule(place: str, annotation: Any, marks: list[Any], unit: str | None = None
         }
     if isinstance(annotation, type) and issubclass(annotation, ConfigModel):
         return rules_of(annotation)
+    if annotation is Any:
+        return {"type": "any", "what": "anything"}
     if annotation in _SCALARS:
         return _scalar(place, _SCALARS[annotation], marks, unit)
     raise RuleError(f"{place}: the rule language has no type for {annotation}")

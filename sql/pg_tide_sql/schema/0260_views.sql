@@ -22,11 +22,19 @@ comment on view tide.row_schemas is 'Row schemas: the columns of outboxes'' payl
 
 create function tide._config_shown(config jsonb) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_shown jsonb := _config_shown.config;
+  v_path text[];
 begin
-  if _config_shown.config ->> 'sasl_password' is null or _config_shown.config ->> 'sasl_password' ~ '^\$\{[a-z]+:[^}]*\}$' then
-    return _config_shown.config;
-  end if;
-  return jsonb_set(_config_shown.config, '{sasl_password}', '"***"');
+  foreach v_path slice 1 in array array[
+    array[null, 'sasl_password'], array['schema_registry', 'password'], array['schema_registry', 'bearer_token']]
+  loop
+    v_path := array_remove(v_path, null);
+    if v_shown #>> v_path !~ '^\$\{[a-z]+:[^}]*\}$' then
+      v_shown := jsonb_set(v_shown, v_path, '"***"');
+    end if;
+  end loop;
+  return v_shown;
 end $$;
 comment on function tide._config_shown(jsonb) is 'A configuration with secrets replaced by ***';
 

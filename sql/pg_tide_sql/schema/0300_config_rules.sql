@@ -336,6 +336,664 @@ as $$
     "what": "a string or null"
    }
   },
+  "schema_registry": {
+   "default": {
+    "auto_register": false,
+    "bearer_token": null,
+    "password": null,
+    "timeout_ms": 5000,
+    "tls_ca_cert": null,
+    "tls_client_cert": null,
+    "tls_client_key": null,
+    "url": null,
+    "username": null
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "auto_register": {
+      "default": false,
+      "required": false,
+      "rule": {
+       "type": "boolean",
+       "what": "true or false"
+      }
+     },
+     "bearer_token": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a string that is not empty",
+       "length_min": 1,
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "password": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a string that is not empty",
+       "length_min": 1,
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "timeout_ms": {
+      "default": 5000,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 60000 (ms)",
+       "max": 60000,
+       "min": 1,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     },
+     "tls_ca_cert": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a string that is not empty",
+       "length_min": 1,
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "tls_client_cert": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a string that is not empty",
+       "length_min": 1,
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "tls_client_key": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a string that is not empty",
+       "length_min": 1,
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "url": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "entries": {
+        "expects": "an http:// or https:// URL without user, password and query",
+        "pattern": "https?://(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?|\\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._-]+)?\\])(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(?:/[A-Za-z0-9._%/-]*)?",
+        "separator": ","
+       },
+       "expects": "a comma-separated list of http:// or https:// URLs",
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "username": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a string that is not empty",
+       "length_min": 1,
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     }
+    },
+    "not_yet": [],
+    "relations": [
+     {
+      "at": "username",
+      "message": "has no effect without url",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "username"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "url"
+        ],
+        "test": "unset",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "password",
+      "message": "has no effect without url",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "password"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "url"
+        ],
+        "test": "unset",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "bearer_token",
+      "message": "has no effect without url",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "bearer_token"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "url"
+        ],
+        "test": "unset",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "tls_ca_cert",
+      "message": "has no effect without url",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "tls_ca_cert"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "url"
+        ],
+        "test": "unset",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "tls_client_cert",
+      "message": "has no effect without url",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "tls_client_cert"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "url"
+        ],
+        "test": "unset",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "tls_client_key",
+      "message": "has no effect without url",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "tls_client_key"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "url"
+        ],
+        "test": "unset",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "timeout_ms",
+      "message": "has no effect without url",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "timeout_ms"
+        ],
+        "test": "none_of",
+        "values": [
+         5000
+        ]
+       },
+       {
+        "keys": [
+         "url"
+        ],
+        "test": "unset",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "auto_register",
+      "message": "has no effect without url",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "auto_register"
+        ],
+        "test": "one_of",
+        "values": [
+         true
+        ]
+       },
+       {
+        "keys": [
+         "url"
+        ],
+        "test": "unset",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "username",
+      "message": "required: username and password belong together",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "username"
+        ],
+        "test": "unset",
+        "values": []
+       },
+       {
+        "keys": [
+         "password"
+        ],
+        "test": "set",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "password",
+      "message": "required: username and password belong together",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "password"
+        ],
+        "test": "unset",
+        "values": []
+       },
+       {
+        "keys": [
+         "username"
+        ],
+        "test": "set",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "tls_client_cert",
+      "message": "required: tls_client_cert and tls_client_key belong together",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "tls_client_cert"
+        ],
+        "test": "unset",
+        "values": []
+       },
+       {
+        "keys": [
+         "tls_client_key"
+        ],
+        "test": "set",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "tls_client_key",
+      "message": "required: tls_client_cert and tls_client_key belong together",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "tls_client_key"
+        ],
+        "test": "unset",
+        "values": []
+       },
+       {
+        "keys": [
+         "tls_client_cert"
+        ],
+        "test": "set",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "bearer_token",
+      "message": "excludes username and password: choose one way to authenticate",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "bearer_token"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "username",
+         "password"
+        ],
+        "test": "set",
+        "values": []
+       }
+      ]
+     }
+    ],
+    "type": "object",
+    "what": "an object"
+   }
+  },
+  "serialization": {
+   "default": {
+    "key": null,
+    "schema": null,
+    "schema_file": null,
+    "subject": null,
+    "subject_name_strategy": null,
+    "version": null
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "key": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "enum": [
+        "text",
+        "avro"
+       ],
+       "expects": "one of \"text\", \"avro\"",
+       "not_yet": [],
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "schema": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "nullable": true,
+       "options": {
+        "object": {
+         "names": {
+          "expects": "a string",
+          "type": "string",
+          "what": "a string"
+         },
+         "type": "map",
+         "values": {
+          "type": "any",
+          "what": "anything"
+         },
+         "what": "an object"
+        },
+        "string": {
+         "expects": "a string that is not empty",
+         "length_min": 1,
+         "type": "string",
+         "what": "a string"
+        }
+       },
+       "type": "union",
+       "what": "a string or an object or null"
+      }
+     },
+     "schema_file": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a string that is not empty",
+       "length_min": 1,
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "subject": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a string that is not empty",
+       "length_min": 1,
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "subject_name_strategy": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "enum": [
+        "TopicNameStrategy",
+        "RecordNameStrategy",
+        "TopicRecordNameStrategy"
+       ],
+       "expects": "one of \"TopicNameStrategy\", \"RecordNameStrategy\", \"TopicRecordNameStrategy\"",
+       "not_yet": [],
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
+     "version": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "nullable": true,
+       "options": {
+        "number": {
+         "expects": "a whole number at least 1",
+         "min": 1,
+         "type": "integer",
+         "what": "a whole number"
+        },
+        "string": {
+         "enum": [
+          "latest"
+         ],
+         "expects": "\"latest\"",
+         "not_yet": [],
+         "type": "string",
+         "what": "a string"
+        }
+       },
+       "type": "union",
+       "what": "a whole number or a string or null"
+      }
+     }
+    },
+    "not_yet": [
+     "format"
+    ],
+    "relations": [
+     {
+      "at": "schema_file",
+      "message": "excludes schema: the schema comes from one place",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "schema"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "schema_file"
+        ],
+        "test": "set",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "subject",
+      "message": "excludes schema: the schema comes from one place",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "schema"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "subject"
+        ],
+        "test": "set",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "subject",
+      "message": "excludes schema_file: the schema comes from one place",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "schema_file"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "subject"
+        ],
+        "test": "set",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "subject_name_strategy",
+      "message": "excludes subject: the schema comes from one place",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "subject"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "subject_name_strategy"
+        ],
+        "test": "set",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "subject",
+      "message": "required: subject and version belong together",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "subject"
+        ],
+        "test": "unset",
+        "values": []
+       },
+       {
+        "keys": [
+         "version"
+        ],
+        "test": "set",
+        "values": []
+       }
+      ]
+     },
+     {
+      "at": "version",
+      "message": "required: subject and version belong together",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "version"
+        ],
+        "test": "unset",
+        "values": []
+       },
+       {
+        "keys": [
+         "subject"
+        ],
+        "test": "set",
+        "values": []
+       }
+      ]
+     }
+    ],
+    "type": "object",
+    "what": "an object"
+   }
+  },
   "sink_type": {
    "required": true,
    "rule": {
@@ -959,21 +1617,18 @@ as $$
     "enum": [
      "native",
      "debezium",
+     "avro",
      "cloudevents",
      "outbox_router"
     ],
-    "expects": "one of \"native\", \"debezium\", \"cloudevents\", \"outbox_router\"",
-    "not_yet": [
-     "avro"
-    ],
+    "expects": "one of \"native\", \"debezium\", \"avro\", \"cloudevents\", \"outbox_router\"",
+    "not_yet": [],
     "type": "string",
     "what": "a string"
    }
   }
  },
  "not_yet": [
-  "schema_registry",
-  "serialization",
   "dlq",
   "rate_limit",
   "delivery"
@@ -1859,6 +2514,270 @@ as $$
    ]
   },
   {
+   "at": "schema_registry.url",
+   "message": "required: wire_format \"avro\" needs a schema registry",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "one_of",
+     "values": [
+      "avro"
+     ]
+    },
+    {
+     "keys": [
+      "schema_registry.url"
+     ],
+     "test": "unset",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "serialization.schema",
+   "message": "required: wire_format \"avro\" needs schema, schema_file, or subject and version",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "one_of",
+     "values": [
+      "avro"
+     ]
+    },
+    {
+     "keys": [
+      "serialization.schema",
+      "serialization.schema_file",
+      "serialization.subject"
+     ],
+     "test": "unset",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "schema_registry.url",
+   "message": "has no effect unless wire_format is \"avro\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "schema_registry.url"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "serialization.schema",
+   "message": "has no effect unless wire_format is \"avro\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.schema"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "serialization.subject_name_strategy",
+   "message": "has no effect unless wire_format is \"avro\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.subject_name_strategy"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "serialization.schema_file",
+   "message": "has no effect unless wire_format is \"avro\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.schema_file"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "serialization.subject",
+   "message": "has no effect unless wire_format is \"avro\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.subject"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "serialization.version",
+   "message": "has no effect unless wire_format is \"avro\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.version"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "serialization.key",
+   "message": "has no effect unless wire_format is \"avro\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.key"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.emit_tombstones",
+   "message": "has no effect in avro, where a delete without payload is always a record without value",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "wire_config.emit_tombstones"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "one_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "schema_registry.auto_register",
+   "message": "has no effect where the schema comes from the registry",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "schema_registry.auto_register"
+     ],
+     "test": "one_of",
+     "values": [
+      true
+     ]
+    },
+    {
+     "keys": [
+      "serialization.subject"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "serialization.key"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
    "at": "acks",
    "message": "a message can be lost when a broker fails; acks \"all\" is safe",
    "severity": "warning",
@@ -1940,7 +2859,7 @@ as
     (16, 'request_timeout_ms', 'int', 'a whole number from 1 to 900000 (ms)', 'ms', false, '30000', 'How long a broker may take to answer a produce request.', 'Kafka''s own default', 'request.timeout.ms, the detection of an absent cluster'),
     (17, 'message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key, which decides the partition: `{dedup_key}`, `{key}`, `{stream_table}`, `{op}`, `{outbox_id}`, `{payload.a.b}`, `{headers.name}`.', 'the message''s key, else its dedup key', 'the record''s key'),
     (18, 'headers', 'object', 'an object', null, false, 'null', 'Headers on every record; names with `pg_tide_` are reserved.', 'none beside those of the message', 'the record''s headers'),
-    (19, 'wire_format', 'string', 'one of "native", "debezium", "cloudevents", "outbox_router"', null, false, '"native"', 'How a message becomes the record''s bytes: `native` is the payload as it is, `debezium` a change event as Debezium writes it, `cloudevents` an event of CloudEvents 1.0, `outbox_router` the record of Debezium''s outbox event router.', 'the payload as PostgreSQL renders it', 'the record''s value and headers'),
+    (19, 'wire_format', 'string', 'one of "native", "debezium", "avro", "cloudevents", "outbox_router"', null, false, '"native"', 'How a message becomes the record''s bytes: `native` is the payload as it is, `debezium` a change event as Debezium writes it, `avro` the payload in Avro with the id of its registered schema, `cloudevents` an event of CloudEvents 1.0, `outbox_router` the record of Debezium''s outbox event router.', 'the payload as PostgreSQL renders it', 'the record''s value and headers'),
     (20, 'wire_config', 'object', 'an object', null, false, '{"emit_tombstones": null, "mode": null, "source": null, "type": null, "server_name": null, "table": null, "schemas_enable": null, "payload_as": null, "row_schema": null, "decimal_handling_mode": null, "time_precision_mode": null, "binary_handling_mode": null, "key_strategy": null, "key_fields": null, "key_schemas_enable": null, "emit_as": null, "key_converter": null, "value_converter": null}', 'Options of the wire format.', 'see its keys', null),
     (21, 'wire_config.emit_tombstones', 'bool', 'true or false', null, false, 'null', 'Whether a delete makes a record without value: in Debezium''s format a second one behind the event, in the native format and an outbox router''s in place of a payload that is missing; else its value is the JSON `null`.', '`true` for Debezium, as there; else `false`, because a tombstone makes compaction forget the key', 'the record''s value'),
     (22, 'wire_config.mode', 'string', 'one of "binary", "structured"', null, false, 'null', 'CloudEvents'' content mode: `binary` has attributes as headers and the payload as value, `structured` all in one JSON document.', '`binary`, whose value is the payload alone', 'the record''s value and headers'),
@@ -1960,21 +2879,38 @@ as
     (36, 'wire_config.emit_as', 'string', 'one of "c", "error", "key_only"', null, false, 'null', 'What becomes of an update or a delete without old payload: `c` sends an update as if it were new, `key_only` with a `before` of `key_fields` alone, `error` not at all. A delete is `key_only` with `c`, too.', '`c`, which every reader takes; a `before` of null in an update stops Flink', 'op, before'),
     (37, 'wire_config.key_converter', 'string', 'one of "string", "json", "json_with_schema"', null, false, 'null', 'Whose bytes an outbox router''s key has: `string` those of Connect''s StringConverter, `json` of its JsonConverter without schemas, `json_with_schema` with them.', '`string`, the key as it is', 'the record''s key'),
     (38, 'wire_config.value_converter', 'string', 'one of "string", "json", "json_with_schema"', null, false, 'null', 'The same of the value: `string` is the payload, `json` the payload as an escaped JSON string, `json_with_schema` that string beside its schema.', '`string`, the payload as it is', 'the record''s value'),
-    (39, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
-    (40, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
-    (41, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
-    (42, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
-    (43, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
-    (44, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
-    (45, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
-    (46, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
-    (47, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
-    (48, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
-    (49, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
-    (50, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
-    (51, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
-    (52, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
-    (53, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
+    (39, 'serialization', 'object', 'an object', null, false, '{"schema": null, "subject_name_strategy": null, "schema_file": null, "subject": null, "version": null, "key": null}', 'The schemas that records are written with.', 'see its keys', null),
+    (40, 'serialization.schema', 'union', 'a string or an object', null, false, 'null', 'The value''s Avro schema itself: a JSON object, or the same as a string.', 'only the user knows the schema', 'the record''s value'),
+    (41, 'serialization.subject_name_strategy', 'string', 'one of "TopicNameStrategy", "RecordNameStrategy", "TopicRecordNameStrategy"', null, false, 'null', 'The subject of a value''s schema: `TopicNameStrategy` is `<topic>-value`, `RecordNameStrategy` the record''s full name, `TopicRecordNameStrategy` both, as in `<topic>-<name>`.', '`TopicNameStrategy`, what registries and readers expect', 'the subject'),
+    (42, 'serialization.schema_file', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of a file that holds it; read when the pipeline starts.', '`schema` has it', 'the record''s value'),
+    (43, 'serialization.subject', 'string', 'a string that is not empty', null, false, 'null', 'The subject in the registry whose schema is the value''s; needs `version`.', '`schema` has it', 'the record''s value'),
+    (44, 'serialization.version', 'union', 'a whole number or a string', null, false, 'null', 'Its version: a number, or `latest`, which is looked up when the pipeline starts.', '`schema` has it', 'the record''s value'),
+    (45, 'serialization.key', 'string', 'one of "text", "avro"', null, false, 'null', 'How the record''s key is written: `text` as it is, `avro` as an Avro string under the subject `<topic>-key`.', '`text`, which every consumer reads', 'the record''s key'),
+    (46, 'schema_registry', 'object', 'an object', null, false, '{"url": null, "username": null, "password": null, "bearer_token": null, "tls_ca_cert": null, "tls_client_cert": null, "tls_client_key": null, "timeout_ms": 5000, "auto_register": false}', 'The registry that knows the schemas.', 'see its keys', null),
+    (47, 'schema_registry.url', 'string', 'a comma-separated list of http:// or https:// URLs', null, false, 'null', 'Where the registry''s API begins, as in `http://schemas:8081` or, for Apicurio, `http://schemas:8080/apis/ccompat/v7`; of several, comma-separated, the next one is asked when one is away.', 'no schema registry', 'the registry''s client'),
+    (48, 'schema_registry.username', 'string', 'a string that is not empty', null, false, 'null', 'User name, or the API key of a managed registry; needs `password`.', 'no authentication', 'HTTP basic authentication'),
+    (49, 'schema_registry.password', 'string', 'a string that is not empty', null, false, 'null', 'Password, or the API secret; give it as `${env:SCHEMA_REGISTRY_PASSWORD}`, so that the database does not hold it.', 'no authentication', 'HTTP basic authentication'),
+    (50, 'schema_registry.bearer_token', 'string', 'a string that is not empty', null, false, 'null', 'Token in place of user name and password; give it as `${env:SCHEMA_REGISTRY_TOKEN}`.', 'no authentication', 'the header Authorization'),
+    (51, 'schema_registry.tls_ca_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of the CA certificate that the registry must show.', 'the system''s certificate authorities', 'TLS to the registry'),
+    (52, 'schema_registry.tls_client_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path of the relay''s own certificate (mTLS); needs `tls_client_key`.', 'no client certificate', 'TLS to the registry'),
+    (53, 'schema_registry.tls_client_key', 'string', 'a string that is not empty', null, false, 'null', 'Path of the private key of `tls_client_cert`.', 'no client certificate', 'TLS to the registry'),
+    (54, 'schema_registry.timeout_ms', 'int', 'a whole number from 1 to 60000 (ms)', 'ms', false, '5000', 'How long the registry may take to connect, and to answer; then it counts as away.', 'a registry answers in a few', 'the registry''s client'),
+    (55, 'schema_registry.auto_register', 'bool', 'true or false', null, false, 'false', 'Whether the relay registers a schema that its subject does not have, once the registry finds it compatible.', 'who may change a contract should be decided', 'the registry'),
+    (56, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
+    (57, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
+    (58, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
+    (59, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
+    (60, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
+    (61, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
+    (62, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
+    (63, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
+    (64, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
+    (65, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
+    (66, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
+    (67, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
+    (68, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
+    (69, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
+    (70, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

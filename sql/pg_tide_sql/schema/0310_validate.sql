@@ -271,7 +271,7 @@ begin
     v_rule := coalesce(v_rule -> 'options' -> v_found, v_rule);
   end if;
   v_kind := v_rule ->> 'type';
-  if v_found = 'null' and coalesce((v_rule -> 'nullable')::boolean, false) then
+  if v_kind = 'any' or (v_found = 'null' and coalesce((v_rule -> 'nullable')::boolean, false)) then
     return;
   elsif v_found is distinct from (case
       when v_kind in ('object', 'map', 'tagged') then 'object'

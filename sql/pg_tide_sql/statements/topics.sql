@@ -1,4 +1,4 @@
--- What pg-tide topics reads. The configurations are whole, with their secrets: only a relay's rights suffice.
+-- What pg-tide topics and pg-tide schemas read. The configurations are whole, with their secrets: only a relay's rights suffice.
 
 -- name: topics_pipelines
 -- The pipelines, or the one of this name.

@@ -1,6 +1,6 @@
 -- The views that operators look at.
 begin;
-select plan(39);
+select plan(42);
 
 select columns_are('tide', 'outboxes', array['outbox', 'enabled', 'retention_hours', 'max_payload_bytes', 'drop_without_group', 'contract', 'slots', 'slot', 'slot_since',
   'message_table', 'retained_bytes', 'last_emptied_at', 'created_at', 'created_by']::name[], 'columns of tide.outboxes');
@@ -31,6 +31,12 @@ select tide.relay_set_outbox('p', 'orders', 'g', minimal_config() || '{"sasl_mec
 select is((select config ->> 'sasl_password' from tide.pipelines), '${env:KAFKA_PASSWORD}', 'a reference is shown');
 select tide.relay_set_outbox('p', 'orders', 'g', minimal_config() || '{"sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": "x${env:KAFKA_PASSWORD}", "tls_enabled": true}');
 select is((select config ->> 'sasl_password' from tide.pipelines), '***', 'a password with a reference in it is not');
+select tide.relay_set_outbox('p', 'orders', 'g', minimal_config() || '{"wire_format": "avro", "serialization": {"schema": {"type": "long"}}, "schema_registry": {"url": "http://schemas:8081", "username": "u", "password": "secret"}}');
+select is((select config #>> '{schema_registry,password}' from tide.pipelines), '***', 'nor is that of a schema registry');
+select tide.relay_set_outbox('p', 'orders', 'g', minimal_config() || '{"wire_format": "avro", "serialization": {"schema": {"type": "long"}}, "schema_registry": {"url": "http://schemas:8081", "bearer_token": "secret"}}');
+select is((select config #>> '{schema_registry,bearer_token}' from tide.pipelines), '***', 'nor its token');
+select tide.relay_set_outbox('p', 'orders', 'g', minimal_config() || '{"wire_format": "avro", "serialization": {"schema": {"type": "long"}}, "schema_registry": {"url": "http://schemas:8081", "bearer_token": "${env:SCHEMA_REGISTRY_TOKEN}"}}');
+select is((select config #>> '{schema_registry,bearer_token}' from tide.pipelines), '${env:SCHEMA_REGISTRY_TOKEN}', 'but a reference to it is');
 select tide.relay_set_outbox('p', 'orders', 'g', minimal_config());
 select is((select config from tide.pipelines), minimal_config(), 'a configuration without one is shown as it is');
 

@@ -122,6 +122,7 @@ class MadeUp(ConfigModel):
         | None
     ) = None
     secret: Annotated[SecretStr, Field(min_length=2)] | None = None
+    free: str | dict[str, Any] | None = None
 
     NOT_YET: ClassVar[tuple[str, ...]] = ("future", "späte ehre")
     RELATIONS: ClassVar[tuple[Relation, ...]] = (
@@ -209,6 +210,10 @@ def _booleans(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.booleans()
 
 
+def _anything(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
+    return anything
+
+
 @st.composite
 def _tagged(draw: st.DrawFn, rule: dict[str, Any]) -> dict[str, Any]:
     name = draw(st.sampled_from(rule["enum"]))
@@ -274,6 +279,7 @@ _OF_TYPE: dict[str, Callable[[dict[str, Any]], st.SearchStrategy[Any]]] = {
     "list": _lists,
     "union": _unions,
     "boolean": _booleans,
+    "any": _anything,
     "integer": _numbers,
     "number": _numbers,
     "string": _strings,
