@@ -28,6 +28,7 @@ from pg_tide_dev.databases import Database, create_database
 from pg_tide_dev.kafka import KafkaServer, create_topic, delete_topic, start_kafka
 from pg_tide_dev.postgres import start_postgres
 from pg_tide_dev.processes import Run
+from pg_tide_dev.registry import RegistryServer, start_registry
 from run import PERFORMANCE, STATEMENTS, TIMEOUT_SECONDS, count_records, pg_tide, three
 from transform import FILTER, PROJECTION
 
@@ -48,6 +49,23 @@ ROW_SCHEMA: Final = [
         ("version", "integer"),
     )
 ]
+AVRO_SCHEMA: Final = {
+    "type": "record",
+    "name": "Order",
+    "fields": [
+        {"name": "id", "type": "long"},
+        {"name": "total", "type": {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2}},
+        {"name": "status", "type": "string"},
+        {"name": "customer", "type": {"type": "map", "values": "string"}},
+        {"name": "items", "type": {"type": "array", "items": {"type": "record", "name": "Item", "fields": [
+            {"name": "sku", "type": "string"}, {"name": "quantity", "type": "int"}]}}},
+        {"name": "note", "type": ["null", "string"], "default": None},
+        {"name": "currency", "type": "string"},
+        {"name": "channel", "type": "string"},
+        {"name": "created_at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "version", "type": "int"},
+    ],
+}  # fmt: skip
 DEBEZIUM: Final = {"wire_format": "debezium"}
 VARIANTS: Final[Mapping[str, tuple[Mapping[str, Any], float | None]]] = {
     "native": ({}, None),
@@ -56,6 +74,11 @@ VARIANTS: Final[Mapping[str, tuple[Mapping[str, Any], float | None]]] = {
     "cloudevents": ({"wire_format": "cloudevents"}, None),
     "debezium": (DEBEZIUM, 1.8),
     "debezium with types": ({**DEBEZIUM, "wire_config": {"row_schema": ROW_SCHEMA}}, None),
+    "debezium in avro": (
+        {**DEBEZIUM, "wire_config": {"row_schema": ROW_SCHEMA}, "serialization": {"format": "avro"}},
+        None,
+    ),
+    "avro": ({"wire_format": "avro", "serialization": {"schema": AVRO_SCHEMA}}, 4.0),
     "debezium with schema": (
         {**DEBEZIUM, "wire_config": {"row_schema": ROW_SCHEMA, "schemas_enable": True}},
         2.5,
@@ -78,15 +101,16 @@ def main() -> int:
     names = [name for name in VARIANTS if name in wanted]
     seconds: dict[str, list[float]] = {name: [] for name in names}
     with Run() as run:
-        print("starting PostgreSQL 18 and Kafka", flush=True)
+        print("starting PostgreSQL 18, Kafka and a schema registry", flush=True)
         kafka = start_kafka(run, progress=print)
+        registry = start_registry(run, progress=print)
         database = create_database(start_postgres(run, 18, durable=True))
         pg_tide(database.dsn, "install")
         _publish(database, options.messages)
         for number in range(1, options.rounds + 1):
             # Turned round by round, so that none is always the first.
             for name in names[number % len(names) :] + names[: number % len(names)]:
-                seconds[name].append(_measure(database, kafka, name, options.messages))
+                seconds[name].append(_measure(database, kafka, registry, name, options.messages))
             print(
                 f"round {number}: " + "  ".join(f"{name} {seconds[name][-1]:.2f}" for name in names),
                 flush=True,
@@ -106,12 +130,16 @@ def _publish(database: Database, messages: int) -> None:
         conn.execute(STATEMENTS["write_through"])
 
 
-def _measure(database: Database, kafka: KafkaServer, name: str, messages: int) -> float:
+def _measure(
+    database: Database, kafka: KafkaServer, registry: RegistryServer, name: str, messages: int
+) -> float:
     """CPU seconds of the relay for all messages."""
     topic = f"bench-{secrets.token_hex(4)}"
     create_topic(kafka.bootstrap, topic, partitions=PARTITIONS)
     keys, _ = VARIANTS[name]
     config = {"sink_type": "kafka", "brokers": kafka.bootstrap, "topic": topic, "batch_size": 1000, **keys}
+    if "serialization" in keys:
+        config["schema_registry"] = {"url": registry.url, "auto_register": True}
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     with psycopg.connect(database.dsn, autocommit=True) as conn, _relay(database) as relay:
         _until(

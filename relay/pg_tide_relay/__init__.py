@@ -32,6 +32,7 @@ wire              the wire format that a configuration asks for
 wire_avro         payloads in Avro, framed with the id of their schema
 schemas           the schemas that records need, and what the registry has for them
 change_events     messages as Debezium's change events
+change_avro       the same in Avro
 change_rows       where the rows of those events come from
 delivery          the batches of one pipeline, until each message has an outcome
 window            those batches, and the longest prefix that is settled

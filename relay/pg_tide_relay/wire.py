@@ -6,6 +6,7 @@ The formats themselves know no configuration: ``pg_tide_wire_formats``.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pg_tide_relay.change_avro import compile_change_events_in_avro
 from pg_tide_relay.change_events import compile_change_events
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.message import Row, decode_headers
@@ -40,6 +41,8 @@ def compile_format(config: PipelineConfig, origin: Origin, schemas: Schemas) -> 
         return compile_avro_format(config, schemas)
     if config.wire_format == "cloudevents":
         return _cloudevents(config, origin.outbox)
+    if config.wire_format == "debezium" and config.serialization.format == "avro":
+        return compile_change_events_in_avro(config, origin.outbox, origin.database, schemas)
     if config.wire_format == "debezium":
         return compile_change_events(config, origin.outbox, origin.database)
     if config.wire_format == "outbox_router":

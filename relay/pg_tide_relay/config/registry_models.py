@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 from pg_tide_relay.config.addresses import HTTP_URL
 from pg_tide_relay.config.base import ConfigModel, NonEmpty
 from pg_tide_relay.config.marks import About, Entries
-from pg_tide_relay.config.relations import Condition, Relation, together
+from pg_tide_relay.config.relations import Condition, Relation, only_with, together
 
 RegistryUrls = Annotated[
     str,
@@ -141,6 +141,14 @@ with warnings.catch_warnings():
 class SerializationConfig(_InlineSchema):
     """The schemas that records are written with."""
 
+    format: Annotated[
+        Literal["json", "avro"] | None,
+        About(reason="`json`, which needs no registry", reaches="the record's key and value"),
+    ] = Field(
+        None,
+        description="How Debezium's change events are written: `json`, or `avro` as by Confluent's AvroConverter, which"
+        " needs `row_schema` or `payload_as` `opaque`.",
+    )
     subject_name_strategy: Annotated[
         Literal["TopicNameStrategy", "RecordNameStrategy", "TopicRecordNameStrategy"] | None,
         About(reason="`TopicNameStrategy`, what registries and readers expect", reaches="the subject"),
@@ -171,10 +179,9 @@ class SerializationConfig(_InlineSchema):
     ] = Field(
         None,
         description="How the record's key is written: `text` as it is, `avro` as an Avro string under the subject"
-        " `<topic>-key`.",
+        " `<topic>-key`. A key of `key_strategy` `struct` is always Avro.",
     )
 
-    NOT_YET: ClassVar[tuple[str, ...]] = ("format",)
     RELATIONS: ClassVar[tuple[Relation, ...]] = (
         _excludes("schema", "schema_file"),
         _excludes("schema", "subject"),
@@ -188,6 +195,8 @@ def relations_of_schemas() -> tuple[Relation, ...]:
     """What the keys of a pipeline's registry and schemas have to do with its wire format."""
     is_avro = Condition(test="one_of", keys=("wire_format",), values=("avro",))
     is_not_avro = Condition(test="none_of", keys=("wire_format",), values=("avro",))
+    events_are_avro = Condition(test="one_of", keys=("serialization.format",), values=("avro",))
+    events_are_not = Condition(test="none_of", keys=("serialization.format",), values=("avro",))
     return (
         Relation(
             at="schema_registry.url",
@@ -214,11 +223,18 @@ def relations_of_schemas() -> tuple[Relation, ...]:
                 severity="error",
                 message='has no effect unless wire_format is "avro"',
             )
-            for key in (
-                "schema_registry.url",
-                *(f"serialization.{name}" for name in SerializationConfig.model_fields),
-            )
+            for key in (f"serialization.{name}" for name in ("schema", "schema_file", "subject", "version"))
         ),
+        *(
+            Relation(
+                at=key,
+                when=(Condition(test="set", keys=(key,)), is_not_avro, events_are_not),
+                severity="error",
+                message='has no effect unless wire_format or serialization.format is "avro"',
+            )
+            for key in ("schema_registry.url", "serialization.subject_name_strategy", "serialization.key")
+        ),
+        *_relations_of_events(events_are_avro),
         Relation(
             at="wire_config.emit_tombstones",
             when=(Condition(test="set", keys=("wire_config.emit_tombstones",)), is_avro),
@@ -234,5 +250,48 @@ def relations_of_schemas() -> tuple[Relation, ...]:
             ),
             severity="error",
             message="has no effect where the schema comes from the registry",
+        ),
+    )
+
+
+def _relations_of_events(are_avro: Condition) -> tuple[Relation, ...]:
+    """The same for change events in Avro."""
+    are_structs = Condition(test="one_of", keys=("wire_config.key_strategy",), values=("struct",))
+    return (
+        *only_with("wire_format", "debezium", "serialization.format"),
+        Relation(
+            at="schema_registry.url",
+            when=(are_avro, Condition(test="unset", keys=("schema_registry.url",))),
+            severity="error",
+            message='required: serialization.format "avro" needs a schema registry',
+        ),
+        Relation(
+            at="serialization.format",
+            when=(
+                are_avro,
+                Condition(test="unset", keys=("wire_config.row_schema",)),
+                Condition(test="none_of", keys=("wire_config.payload_as",), values=("opaque",)),
+            ),
+            severity="error",
+            message='"avro" needs the types of columns: give wire_config.row_schema, or set payload_as to "opaque"',
+        ),
+        *(
+            Relation(
+                at=key,
+                when=(are_avro, Condition(test="set", keys=(key,))),
+                severity="error",
+                message='has no effect where serialization.format is "avro": schemas are in the registry',
+            )
+            for key in ("wire_config.schemas_enable", "wire_config.key_schemas_enable")
+        ),
+        Relation(
+            at="serialization.key",
+            when=(
+                are_avro,
+                are_structs,
+                Condition(test="one_of", keys=("serialization.key",), values=("text",)),
+            ),
+            severity="error",
+            message='"text" contradicts wire_config.key_strategy "struct"',
         ),
     )

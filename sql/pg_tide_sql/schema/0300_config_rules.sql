@@ -739,6 +739,7 @@ as $$
   },
   "serialization": {
    "default": {
+    "format": null,
     "key": null,
     "schema": null,
     "schema_file": null,
@@ -749,6 +750,21 @@ as $$
    "required": false,
    "rule": {
     "keys": {
+     "format": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "enum": [
+        "json",
+        "avro"
+       ],
+       "expects": "one of \"json\", \"avro\"",
+       "not_yet": [],
+       "nullable": true,
+       "type": "string",
+       "what": "a string or null"
+      }
+     },
      "key": {
       "default": null,
       "required": false,
@@ -859,9 +875,7 @@ as $$
       }
      }
     },
-    "not_yet": [
-     "format"
-    ],
+    "not_yet": [],
     "relations": [
      {
       "at": "schema_file",
@@ -2562,29 +2576,6 @@ as $$
    ]
   },
   {
-   "at": "schema_registry.url",
-   "message": "has no effect unless wire_format is \"avro\"",
-   "severity": "error",
-   "when": [
-    {
-     "keys": [
-      "schema_registry.url"
-     ],
-     "test": "set",
-     "values": []
-    },
-    {
-     "keys": [
-      "wire_format"
-     ],
-     "test": "none_of",
-     "values": [
-      "avro"
-     ]
-    }
-   ]
-  },
-  {
    "at": "serialization.schema",
    "message": "has no effect unless wire_format is \"avro\"",
    "severity": "error",
@@ -2592,29 +2583,6 @@ as $$
     {
      "keys": [
       "serialization.schema"
-     ],
-     "test": "set",
-     "values": []
-    },
-    {
-     "keys": [
-      "wire_format"
-     ],
-     "test": "none_of",
-     "values": [
-      "avro"
-     ]
-    }
-   ]
-  },
-  {
-   "at": "serialization.subject_name_strategy",
-   "message": "has no effect unless wire_format is \"avro\"",
-   "severity": "error",
-   "when": [
-    {
-     "keys": [
-      "serialization.subject_name_strategy"
      ],
      "test": "set",
      "values": []
@@ -2700,8 +2668,72 @@ as $$
    ]
   },
   {
+   "at": "schema_registry.url",
+   "message": "has no effect unless wire_format or serialization.format is \"avro\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "schema_registry.url"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    },
+    {
+     "keys": [
+      "serialization.format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "serialization.subject_name_strategy",
+   "message": "has no effect unless wire_format or serialization.format is \"avro\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.subject_name_strategy"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    },
+    {
+     "keys": [
+      "serialization.format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
    "at": "serialization.key",
-   "message": "has no effect unless wire_format is \"avro\"",
+   "message": "has no effect unless wire_format or serialization.format is \"avro\"",
    "severity": "error",
    "when": [
     {
@@ -2718,6 +2750,173 @@ as $$
      "test": "none_of",
      "values": [
       "avro"
+     ]
+    },
+    {
+     "keys": [
+      "serialization.format"
+     ],
+     "test": "none_of",
+     "values": [
+      "avro"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "serialization.format",
+   "message": "has no effect unless wire_format is \"debezium\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.format"
+     ],
+     "test": "set",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "none_of",
+     "values": [
+      "debezium"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "schema_registry.url",
+   "message": "required: serialization.format \"avro\" needs a schema registry",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.format"
+     ],
+     "test": "one_of",
+     "values": [
+      "avro"
+     ]
+    },
+    {
+     "keys": [
+      "schema_registry.url"
+     ],
+     "test": "unset",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "serialization.format",
+   "message": "\"avro\" needs the types of columns: give wire_config.row_schema, or set payload_as to \"opaque\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.format"
+     ],
+     "test": "one_of",
+     "values": [
+      "avro"
+     ]
+    },
+    {
+     "keys": [
+      "wire_config.row_schema"
+     ],
+     "test": "unset",
+     "values": []
+    },
+    {
+     "keys": [
+      "wire_config.payload_as"
+     ],
+     "test": "none_of",
+     "values": [
+      "opaque"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "wire_config.schemas_enable",
+   "message": "has no effect where serialization.format is \"avro\": schemas are in the registry",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.format"
+     ],
+     "test": "one_of",
+     "values": [
+      "avro"
+     ]
+    },
+    {
+     "keys": [
+      "wire_config.schemas_enable"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "wire_config.key_schemas_enable",
+   "message": "has no effect where serialization.format is \"avro\": schemas are in the registry",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.format"
+     ],
+     "test": "one_of",
+     "values": [
+      "avro"
+     ]
+    },
+    {
+     "keys": [
+      "wire_config.key_schemas_enable"
+     ],
+     "test": "set",
+     "values": []
+    }
+   ]
+  },
+  {
+   "at": "serialization.key",
+   "message": "\"text\" contradicts wire_config.key_strategy \"struct\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "serialization.format"
+     ],
+     "test": "one_of",
+     "values": [
+      "avro"
+     ]
+    },
+    {
+     "keys": [
+      "wire_config.key_strategy"
+     ],
+     "test": "one_of",
+     "values": [
+      "struct"
+     ]
+    },
+    {
+     "keys": [
+      "serialization.key"
+     ],
+     "test": "one_of",
+     "values": [
+      "text"
      ]
     }
    ]
@@ -2879,38 +3078,39 @@ as
     (36, 'wire_config.emit_as', 'string', 'one of "c", "error", "key_only"', null, false, 'null', 'What becomes of an update or a delete without old payload: `c` sends an update as if it were new, `key_only` with a `before` of `key_fields` alone, `error` not at all. A delete is `key_only` with `c`, too.', '`c`, which every reader takes; a `before` of null in an update stops Flink', 'op, before'),
     (37, 'wire_config.key_converter', 'string', 'one of "string", "json", "json_with_schema"', null, false, 'null', 'Whose bytes an outbox router''s key has: `string` those of Connect''s StringConverter, `json` of its JsonConverter without schemas, `json_with_schema` with them.', '`string`, the key as it is', 'the record''s key'),
     (38, 'wire_config.value_converter', 'string', 'one of "string", "json", "json_with_schema"', null, false, 'null', 'The same of the value: `string` is the payload, `json` the payload as an escaped JSON string, `json_with_schema` that string beside its schema.', '`string`, the payload as it is', 'the record''s value'),
-    (39, 'serialization', 'object', 'an object', null, false, '{"schema": null, "subject_name_strategy": null, "schema_file": null, "subject": null, "version": null, "key": null}', 'The schemas that records are written with.', 'see its keys', null),
+    (39, 'serialization', 'object', 'an object', null, false, '{"schema": null, "format": null, "subject_name_strategy": null, "schema_file": null, "subject": null, "version": null, "key": null}', 'The schemas that records are written with.', 'see its keys', null),
     (40, 'serialization.schema', 'union', 'a string or an object', null, false, 'null', 'The value''s Avro schema itself: a JSON object, or the same as a string.', 'only the user knows the schema', 'the record''s value'),
-    (41, 'serialization.subject_name_strategy', 'string', 'one of "TopicNameStrategy", "RecordNameStrategy", "TopicRecordNameStrategy"', null, false, 'null', 'The subject of a value''s schema: `TopicNameStrategy` is `<topic>-value`, `RecordNameStrategy` the record''s full name, `TopicRecordNameStrategy` both, as in `<topic>-<name>`.', '`TopicNameStrategy`, what registries and readers expect', 'the subject'),
-    (42, 'serialization.schema_file', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of a file that holds it; read when the pipeline starts.', '`schema` has it', 'the record''s value'),
-    (43, 'serialization.subject', 'string', 'a string that is not empty', null, false, 'null', 'The subject in the registry whose schema is the value''s; needs `version`.', '`schema` has it', 'the record''s value'),
-    (44, 'serialization.version', 'union', 'a whole number or a string', null, false, 'null', 'Its version: a number, or `latest`, which is looked up when the pipeline starts.', '`schema` has it', 'the record''s value'),
-    (45, 'serialization.key', 'string', 'one of "text", "avro"', null, false, 'null', 'How the record''s key is written: `text` as it is, `avro` as an Avro string under the subject `<topic>-key`.', '`text`, which every consumer reads', 'the record''s key'),
-    (46, 'schema_registry', 'object', 'an object', null, false, '{"url": null, "username": null, "password": null, "bearer_token": null, "tls_ca_cert": null, "tls_client_cert": null, "tls_client_key": null, "timeout_ms": 5000, "auto_register": false}', 'The registry that knows the schemas.', 'see its keys', null),
-    (47, 'schema_registry.url', 'string', 'a comma-separated list of http:// or https:// URLs', null, false, 'null', 'Where the registry''s API begins, as in `http://schemas:8081` or, for Apicurio, `http://schemas:8080/apis/ccompat/v7`; of several, comma-separated, the next one is asked when one is away.', 'no schema registry', 'the registry''s client'),
-    (48, 'schema_registry.username', 'string', 'a string that is not empty', null, false, 'null', 'User name, or the API key of a managed registry; needs `password`.', 'no authentication', 'HTTP basic authentication'),
-    (49, 'schema_registry.password', 'string', 'a string that is not empty', null, false, 'null', 'Password, or the API secret; give it as `${env:SCHEMA_REGISTRY_PASSWORD}`, so that the database does not hold it.', 'no authentication', 'HTTP basic authentication'),
-    (50, 'schema_registry.bearer_token', 'string', 'a string that is not empty', null, false, 'null', 'Token in place of user name and password; give it as `${env:SCHEMA_REGISTRY_TOKEN}`.', 'no authentication', 'the header Authorization'),
-    (51, 'schema_registry.tls_ca_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of the CA certificate that the registry must show.', 'the system''s certificate authorities', 'TLS to the registry'),
-    (52, 'schema_registry.tls_client_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path of the relay''s own certificate (mTLS); needs `tls_client_key`.', 'no client certificate', 'TLS to the registry'),
-    (53, 'schema_registry.tls_client_key', 'string', 'a string that is not empty', null, false, 'null', 'Path of the private key of `tls_client_cert`.', 'no client certificate', 'TLS to the registry'),
-    (54, 'schema_registry.timeout_ms', 'int', 'a whole number from 1 to 60000 (ms)', 'ms', false, '5000', 'How long the registry may take to connect, and to answer; then it counts as away.', 'a registry answers in a few', 'the registry''s client'),
-    (55, 'schema_registry.auto_register', 'bool', 'true or false', null, false, 'false', 'Whether the relay registers a schema that its subject does not have, once the registry finds it compatible.', 'who may change a contract should be decided', 'the registry'),
-    (56, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
-    (57, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
-    (58, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
-    (59, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
-    (60, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
-    (61, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
-    (62, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
-    (63, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
-    (64, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
-    (65, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
-    (66, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
-    (67, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
-    (68, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
-    (69, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
-    (70, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
+    (41, 'serialization.format', 'string', 'one of "json", "avro"', null, false, 'null', 'How Debezium''s change events are written: `json`, or `avro` as by Confluent''s AvroConverter, which needs `row_schema` or `payload_as` `opaque`.', '`json`, which needs no registry', 'the record''s key and value'),
+    (42, 'serialization.subject_name_strategy', 'string', 'one of "TopicNameStrategy", "RecordNameStrategy", "TopicRecordNameStrategy"', null, false, 'null', 'The subject of a value''s schema: `TopicNameStrategy` is `<topic>-value`, `RecordNameStrategy` the record''s full name, `TopicRecordNameStrategy` both, as in `<topic>-<name>`.', '`TopicNameStrategy`, what registries and readers expect', 'the subject'),
+    (43, 'serialization.schema_file', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of a file that holds it; read when the pipeline starts.', '`schema` has it', 'the record''s value'),
+    (44, 'serialization.subject', 'string', 'a string that is not empty', null, false, 'null', 'The subject in the registry whose schema is the value''s; needs `version`.', '`schema` has it', 'the record''s value'),
+    (45, 'serialization.version', 'union', 'a whole number or a string', null, false, 'null', 'Its version: a number, or `latest`, which is looked up when the pipeline starts.', '`schema` has it', 'the record''s value'),
+    (46, 'serialization.key', 'string', 'one of "text", "avro"', null, false, 'null', 'How the record''s key is written: `text` as it is, `avro` as an Avro string under the subject `<topic>-key`. A key of `key_strategy` `struct` is always Avro.', '`text`, which every consumer reads', 'the record''s key'),
+    (47, 'schema_registry', 'object', 'an object', null, false, '{"url": null, "username": null, "password": null, "bearer_token": null, "tls_ca_cert": null, "tls_client_cert": null, "tls_client_key": null, "timeout_ms": 5000, "auto_register": false}', 'The registry that knows the schemas.', 'see its keys', null),
+    (48, 'schema_registry.url', 'string', 'a comma-separated list of http:// or https:// URLs', null, false, 'null', 'Where the registry''s API begins, as in `http://schemas:8081` or, for Apicurio, `http://schemas:8080/apis/ccompat/v7`; of several, comma-separated, the next one is asked when one is away.', 'no schema registry', 'the registry''s client'),
+    (49, 'schema_registry.username', 'string', 'a string that is not empty', null, false, 'null', 'User name, or the API key of a managed registry; needs `password`.', 'no authentication', 'HTTP basic authentication'),
+    (50, 'schema_registry.password', 'string', 'a string that is not empty', null, false, 'null', 'Password, or the API secret; give it as `${env:SCHEMA_REGISTRY_PASSWORD}`, so that the database does not hold it.', 'no authentication', 'HTTP basic authentication'),
+    (51, 'schema_registry.bearer_token', 'string', 'a string that is not empty', null, false, 'null', 'Token in place of user name and password; give it as `${env:SCHEMA_REGISTRY_TOKEN}`.', 'no authentication', 'the header Authorization'),
+    (52, 'schema_registry.tls_ca_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of the CA certificate that the registry must show.', 'the system''s certificate authorities', 'TLS to the registry'),
+    (53, 'schema_registry.tls_client_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path of the relay''s own certificate (mTLS); needs `tls_client_key`.', 'no client certificate', 'TLS to the registry'),
+    (54, 'schema_registry.tls_client_key', 'string', 'a string that is not empty', null, false, 'null', 'Path of the private key of `tls_client_cert`.', 'no client certificate', 'TLS to the registry'),
+    (55, 'schema_registry.timeout_ms', 'int', 'a whole number from 1 to 60000 (ms)', 'ms', false, '5000', 'How long the registry may take to connect, and to answer; then it counts as away.', 'a registry answers in a few', 'the registry''s client'),
+    (56, 'schema_registry.auto_register', 'bool', 'true or false', null, false, 'false', 'Whether the relay registers a schema that its subject does not have, once the registry finds it compatible.', 'who may change a contract should be decided', 'the registry'),
+    (57, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
+    (58, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
+    (59, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
+    (60, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
+    (61, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
+    (62, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
+    (63, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
+    (64, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
+    (65, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
+    (66, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
+    (67, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
+    (68, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
+    (69, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
+    (70, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
+    (71, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pg_tide_relay.config.load import load_pipeline_config
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.problems import ConfigError, Problem
+from pg_tide_relay.config.registry_models import SerializationConfig
 from pg_tide_relay.config.wire_models import WireConfig
 
 BASE = {"sink_type": "kafka", "brokers": "localhost:9092", "topic": "order-events"}
@@ -44,14 +45,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         "headers": None,
         "wire_format": "native",
         "wire_config": dict.fromkeys(WireConfig.model_fields),
-        "serialization": {
-            "schema": None,
-            "subject_name_strategy": None,
-            "schema_file": None,
-            "subject": None,
-            "version": None,
-            "key": None,
-        },
+        "serialization": dict.fromkeys(SerializationConfig.model_fields),
         "schema_registry": {
             "url": None,
             "username": None,
