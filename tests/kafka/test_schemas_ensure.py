@@ -186,3 +186,26 @@ def test_preview_ends_as_with_any_server_that_is_away_or_refuses(
     code, _, said = pg_tide(tide, "preview", "orders-to-kafka")
     assert code == 75
     assert "schema registry" in said
+
+
+def test_a_stored_row_schema_is_found_by_its_version(
+    tide: Tide, topic: str, registry: RegistryServer, schemas: SchemaRegistryClient
+) -> None:
+    """Change events in Avro: key and value of the columns that are stored."""
+    tide.outbox()
+    tide.value("""select tide.row_schema_set('orders', '[{"name": "id", "type": "bigint"}]')""")
+    tide.pipeline(
+        topic,
+        wire_format="debezium",
+        wire_config={"row_schema": 1, "key_strategy": "struct", "key_fields": ["id"]},
+        serialization={"format": "avro"},
+        schema_registry={"url": registry.url},
+    )
+    code, found, _ = ensure(tide, "--register")
+    assert code == 0
+    assert {subject: state for subject, (state, _) in found.items()} == {
+        f"{topic}-key": "created",
+        f"{topic}-value": "created",
+    }
+    value = json.loads(str(schemas.get_latest_version(f"{topic}-value").schema.schema_str))
+    assert [field["name"] for field in value["fields"][0]["type"][1]["fields"]] == ["id"]

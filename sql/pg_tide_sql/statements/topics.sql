@@ -2,7 +2,7 @@
 
 -- name: topics_pipelines
 -- The pipelines, or the one of this name.
-select p.name, o.name, p.config
+select p.name, o.name, tide._config_resolved(p.config, o.name)
   from tide.pipeline p
   join tide.outbox o on o.outbox_id = p.outbox_id
  where %(pipeline)s::text is null or p.name = %(pipeline)s::text
