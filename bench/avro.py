@@ -11,7 +11,6 @@ import argparse
 import io
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -25,6 +24,7 @@ from pg_tide_relay.message import Row
 from pg_tide_relay.wire import Origin
 from pg_tide_wire_formats.avro import compile_avro
 from pg_tide_wire_formats.documents import parse
+from transform import microseconds, three
 
 SCHEMA: Final = {
     "type": "record",
@@ -66,13 +66,6 @@ def _with_fastavro() -> Callable[[Any], bytes]:
     return encode
 
 
-def _microseconds(work: Callable[[Any], Any], each: Sequence[Any]) -> float:
-    begun = time.thread_time()
-    for one in each:
-        work(one)
-    return (time.thread_time() - begun) / len(each) * 1e6
-
-
 def main() -> int:
     """Print a table; 1 when the closures are not faster than fastavro by as much as is aimed at."""
     parser = argparse.ArgumentParser(
@@ -98,17 +91,13 @@ def main() -> int:
     spent: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(options.rounds):
         for name, (work, each) in works.items():
-            spent[name].append(_microseconds(work, each))
+            spent[name].append(microseconds(work, each))
     print("| | µs per message |\n|---|---|")
     for name, values in spent.items():
-        print(f"| {name} | {_three(values)} |")
+        print(f"| {name} | {three(values)} |")
     ratios = [other / own for own, other in zip(*list(spent.values())[:2], strict=True)]
-    print(f"\nTimes faster than fastavro: {_three(ratios)}")
+    print(f"\nTimes faster than fastavro: {three(ratios)}")
     return 0 if statistics.median(ratios) >= AT_LEAST else 1
-
-
-def _three(values: Sequence[float]) -> str:
-    return " / ".join(f"{value:.2f}" for value in (min(values), statistics.median(values), max(values)))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from pg_tide_dev.kafka import KafkaServer, create_topic, delete_topic, start_kaf
 from pg_tide_dev.postgres import start_postgres
 from pg_tide_dev.processes import Run
 from pg_tide_dev.registry import RegistryServer, start_registry
-from run import PERFORMANCE, STATEMENTS, TIMEOUT_SECONDS, count_records, pg_tide, three
+from run import STATEMENTS, TIMEOUT_SECONDS, count_records, pg_tide, three, write_table
 from transform import FILTER, PROJECTION
 
 BEGIN_MARK, END_MARK = "<!-- formats: begin -->", "<!-- formats: end -->"
@@ -118,7 +118,7 @@ def main() -> int:
     table = _table(seconds, options.messages)
     print(table)
     if options.write:
-        _write(table)
+        write_table(table, BEGIN_MARK, END_MARK)
     return 0 if _is_reached(seconds) else 1
 
 
@@ -213,13 +213,6 @@ def _table(seconds: Mapping[str, Sequence[float]], messages: int) -> str:
         ratio = "1" if name == "native" else three(_ratios(seconds, name))
         rows.append(f"| {name} | {micros} | {ratio} | {'' if aim is None else aim} |")
     return "\n".join(rows)
-
-
-def _write(table: str) -> None:
-    text = PERFORMANCE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN_MARK)
-    _, after = rest.split(END_MARK)
-    PERFORMANCE.write_text(f"{before}{BEGIN_MARK}\n{table}\n{END_MARK}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

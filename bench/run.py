@@ -92,7 +92,7 @@ def main() -> int:
     table = _table(results, options.messages)
     print(table)
     if options.write:
-        _write(table)
+        write_table(table, BEGIN_MARK, END_MARK)
     return 0 if statistics.median(results.ratios(results.batch_1000)) >= THRESHOLD else 1
 
 
@@ -208,11 +208,12 @@ def three(values: Sequence[float]) -> str:
     return " / ".join(f"{value:,.0f}" if value >= 100 else f"{value:.2f}" for value in three)
 
 
-def _write(table: str) -> None:
+def write_table(table: str, begin: str, end: str) -> None:
+    """Put a table between its marks in docs/performance.md."""
     text = PERFORMANCE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN_MARK)
-    _, after = rest.split(END_MARK)
-    PERFORMANCE.write_text(f"{before}{BEGIN_MARK}\n{table}\n{END_MARK}{after}", encoding="utf-8")
+    before, rest = text.split(begin)
+    _, after = rest.split(end)
+    PERFORMANCE.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def _document(number: int) -> bytes:
     )
 
 
-def _microseconds(work: Callable[[Any], Any], each: Sequence[Any]) -> float:
+def microseconds(work: Callable[[Any], Any], each: Sequence[Any]) -> float:
+    """CPU of this thread for each of them."""
     begun = time.thread_time()
     for one in each:
         work(one)
@@ -72,13 +73,13 @@ def main() -> int:
     for name, text in EXPRESSIONS:
         ours, theirs = Expression(text), jmespath.compile(text)
         rounds = [
-            (_microseconds(ours, parsed), _microseconds(theirs.search, parsed)) for _ in range(options.rounds)
+            (microseconds(ours, parsed), microseconds(theirs.search, parsed)) for _ in range(options.rounds)
         ]
         ratios = [other / own for own, other in rounds]
         reached = reached and statistics.median(ratios) >= AT_LEAST
         print(
-            f"| {name} | {_three([own for own, _ in rounds])} | {_three([other for _, other in rounds])} "
-            f"| {_three(ratios)} |"
+            f"| {name} | {three([own for own, _ in rounds])} | {three([other for _, other in rounds])} "
+            f"| {three(ratios)} |"
         )
     rows: list[Row] = [
         (number, b"insert", b"k", None, text, None, None, 1) for number, text in enumerate(texts)
@@ -93,11 +94,12 @@ def main() -> int:
         shape = compile_shape(
             PipelineConfig.model_validate({**base, "transform": transform}), Origin("orders", "shop")
         )
-        print(f"| {name} | {_three([_microseconds(shape, rows) for _ in range(options.rounds)])} |")
+        print(f"| {name} | {three([microseconds(shape, rows) for _ in range(options.rounds)])} |")
     return 0 if reached else 1
 
 
-def _three(values: Sequence[float]) -> str:
+def three(values: Sequence[float]) -> str:
+    """Least, median and greatest."""
     return " / ".join(f"{value:.2f}" for value in (min(values), statistics.median(values), max(values)))
 
 

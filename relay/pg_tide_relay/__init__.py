@@ -69,6 +69,7 @@ connect           connections of commands, spoken of without their passwords
 install           brings the schema ``tide`` to this program's version
 migrations        what there is to do from one version to another
 install_file      the same as one file for psql
+pipeline_faults   why something can't be told of a stored pipeline
 topics_ensure     are the topics of stored pipelines there, and creating those that are missing
 schemas_ensure    does the registry have the schemas of stored pipelines, and registering them
 uninstall         takes everything away, and says before what would be lost

@@ -9,7 +9,7 @@ from pg_tide_relay.change_rows import RowSource, row_source
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Row
-from pg_tide_relay.schemas import Question, Schemas
+from pg_tide_relay.schemas import Question, Schemas, per_topic
 from pg_tide_sql.versions import RELEASE
 from pg_tide_wire_formats.avro import (
     Avro,
@@ -26,9 +26,6 @@ from pg_tide_wire_formats.debezium_avro import AvroEnvelope, compile_avro_envelo
 from pg_tide_wire_formats.headers import Header
 
 _TEXT_KEY: Final = compile_avro('"string"')
-
-# A template with {outbox_id} makes a topic for every message.
-_TOPICS_MAX: Final = 10_000
 
 
 class _Schemas(NamedTuple):
@@ -54,18 +51,15 @@ def compile_change_events_in_avro(
     changes = compile_changes(rows, wire.emit_as or "c")
     questions_of = _questions(config, written)
     schemas.questions_of = questions_of
-    known: dict[str, tuple[bytes, bytes | None]] = {}
     encode_key = _compile_key(config, rows, written)
 
-    def learn(topic: str) -> tuple[bytes, bytes | None]:
+    @per_topic
+    def frames(topic: str) -> tuple[bytes, bytes | None]:
         value, *keys = (frame(schemas.answer(question).schema_id) for question in questions_of(topic))
-        if len(known) >= _TOPICS_MAX:
-            known.clear()
-        known[topic] = (value, keys[0] if keys else None)
-        return known[topic]
+        return value, keys[0] if keys else None
 
     def encode(row: Row, topic: str, key: bytes | None, created_us: int, headers: list[Header]) -> Encoded:
-        value_frame, key_frame = known.get(topic) or learn(topic)
+        value_frame, key_frame = frames(topic)
         op, before, after = changes(row, key)
         try:
             value = value_frame + written.envelope.encode(op, before, after, created_us, clock())

@@ -5,7 +5,9 @@ format: a format says which questions a topic raises, and writes its records wit
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 # A template with {outbox_id} makes a subject for every message.
 _KNOWN_MAX: Final = 10_000
@@ -65,6 +67,22 @@ class Schemas:
     def knows(self, question: Question) -> bool:
         """Whether nobody needs to ask."""
         return question in self._known
+
+
+def per_topic(make: Callable[[str], T]) -> Callable[[str], T]:
+    """The same, made once for each topic; what raises is asked for again."""
+    known: dict[str, T] = {}
+
+    def remembered(topic: str) -> T:
+        found = known.get(topic)
+        if found is None:
+            found = make(topic)
+            if len(known) >= _KNOWN_MAX:
+                known.clear()
+            known[topic] = found
+        return found
+
+    return remembered
 
 
 def _nothing(_topic: str) -> Sequence[Question]:

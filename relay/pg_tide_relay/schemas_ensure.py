@@ -4,18 +4,18 @@ Waits for registries; for a command. Subjects that are known only when a message
 of their topic.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pg_tide_relay.config.load import load_record_config
 from pg_tide_relay.config.models import PipelineConfig
-from pg_tide_relay.config.problems import ConfigError, Problem
 from pg_tide_relay.encode import compile_shape
-from pg_tide_relay.errors import ConfigurationError, ErrorClass, RegistryError
+from pg_tide_relay.errors import ErrorClass, RegistryError
+from pg_tide_relay.pipeline_faults import Fault, PipelineFaults
 from pg_tide_relay.registry import Found, Registry
 from pg_tide_relay.schemas import Question, Schemas
-from pg_tide_relay.topics_ensure import Fault, topics_of
+from pg_tide_relay.topics_ensure import topics_of
 from pg_tide_relay.wire import Origin
 
 SchemaState = Literal[
@@ -51,24 +51,31 @@ class EnsureSchemas:
         self._environ = environ
         self._allowed = allowed
         self._away: dict[str, str] = {}  # registries that did not answer, by their address: asked once only
+        self._told = PipelineFaults()
         self.findings: list[SchemaFinding] = []
-        self.faults: list[Fault] = []
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Why the schemas of some pipelines can't be told."""
+        return self._told.faults
 
     def pipeline(self, name: str, outbox: str, stored: Mapping[str, Any]) -> None:
         """Look for the schemas of one stored pipeline; adds findings or faults, and nothing where it needs none."""
-        try:
+        with self._told.of(name):
             config = load_record_config(stored, self._environ, self._allowed)
-            if config.schema_registry.url is None:
-                return
-            schemas = Schemas()
-            compile_shape(config, Origin(outbox, ""), schemas)
-            topics, templates = topics_of(config, outbox)
-        except ConfigError as error:
-            self._faulty(name, *error.problems)
-            return
-        except ConfigurationError as error:
-            self._faulty(name, Problem(path=error.key, severity="error", message=error.cause))
-            return
+            if config.schema_registry.url is not None:
+                schemas = Schemas()
+                compile_shape(config, Origin(outbox, ""), schemas)
+                self._look_for(name, config, schemas, *topics_of(config, outbox))
+
+    def _look_for(
+        self,
+        name: str,
+        config: PipelineConfig,
+        schemas: Schemas,
+        topics: Iterable[str],
+        templates: Iterable[str],
+    ) -> None:
         questions = {question: None for topic in topics for question in schemas.questions_of(topic)}
         dependent: dict[str, None] = {}
         for template in templates:
@@ -121,12 +128,6 @@ class EnsureSchemas:
             None,
             _new(found) + (who if config.schema_registry.auto_register else "--register registers it"),
         )
-
-    def _faulty(self, pipeline: str, *problems: Problem) -> None:
-        self.faults += [
-            Fault(pipeline=pipeline, path=problem.path, message=problem.message, hint=problem.hint)
-            for problem in problems
-        ]
 
 
 def _refusal(error: RegistryError) -> SchemaState:

@@ -3,7 +3,7 @@
 Waits for clusters; for a command. Topics that are known only when a message is there are named as their template.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -11,11 +11,12 @@ from confluent_kafka import KafkaError, KafkaException
 
 from pg_tide_relay.config.load import load_pipeline_config
 from pg_tide_relay.config.models import PipelineConfig
-from pg_tide_relay.config.problems import ConfigError, Problem
+from pg_tide_relay.config.problems import Problem
 from pg_tide_relay.error_policy import cure_for_creation
-from pg_tide_relay.errors import ConfigurationError, ErrorClass
+from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.kafka_config import admin_properties
 from pg_tide_relay.kafka_errors import classify, classify_creation
+from pg_tide_relay.pipeline_faults import Fault, PipelineFaults
 from pg_tide_relay.route import known_topics
 from pg_tide_relay.topic_admin import CreationError, TopicCreator, TopicLook
 
@@ -44,16 +45,6 @@ class Finding:
     reason: str | None = None  # in words, where the state does not say all
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """Why the topics of a pipeline can't be told."""
-
-    pipeline: str
-    path: str
-    message: str
-    hint: str | None
-
-
 class Ensure:
     """The topics of pipelines, one pipeline after the other."""
 
@@ -63,23 +54,28 @@ class Ensure:
         self._environ = environ
         self._allowed = allowed
         self._away: dict[str, str] = {}  # clusters that did not answer, by their brokers: asked once only
+        self._told = PipelineFaults()
         self.findings: list[Finding] = []
-        self.faults: list[Fault] = []
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Why the topics of some pipelines can't be told."""
+        return self._told.faults
 
     def pipeline(self, name: str, outbox: str, stored: Mapping[str, Any]) -> None:
         """Look for the topics of one stored pipeline; adds findings or faults."""
-        try:
+        with self._told.of(name):
             config = load_pipeline_config(stored, self._environ, self._allowed)
             topics, templates = topics_of(config, outbox)
+            self._look_for(name, config, topics, templates)
+
+    def _look_for(
+        self, name: str, config: PipelineConfig, topics: Iterable[str], templates: Iterable[str]
+    ) -> None:
+        try:
             look = TopicLook(admin_properties(config, name))
-        except ConfigError as error:
-            self._faulty(name, *error.problems)
-            return
-        except ConfigurationError as error:
-            self._faulty(name, Problem(path=error.key, severity="error", message=error.cause))
-            return
         except KafkaException as refused:
-            self._faulty(name, Problem(path="$", severity="error", message=refused.args[0].str()))
+            self._told.add(name, Problem(path="$", severity="error", message=refused.args[0].str()))
             return
         for topic in topics:
             state, reason = self._state_of(topic, config, name, look)
@@ -126,12 +122,6 @@ class Ensure:
         self.findings.append(
             Finding(pipeline=pipeline, topic=topic, policy=config.topics.policy, state=state, reason=reason)
         )
-
-    def _faulty(self, pipeline: str, *problems: Problem) -> None:
-        self.faults += [
-            Fault(pipeline=pipeline, path=problem.path, message=problem.message, hint=problem.hint)
-            for problem in problems
-        ]
 
 
 def topics_of(config: PipelineConfig, outbox: str) -> tuple[list[str], list[str]]:

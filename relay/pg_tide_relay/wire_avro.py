@@ -9,7 +9,7 @@ from pg_tide_relay.config.problems import Problem
 from pg_tide_relay.config.registry_models import SerializationConfig
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Row, document_of
-from pg_tide_relay.schemas import Question, Schemas
+from pg_tide_relay.schemas import Question, Schemas, per_topic
 from pg_tide_wire_formats.avro import (
     Avro,
     AvroError,
@@ -35,9 +35,6 @@ _USUAL_ORDER: Final = {
     )
 }
 
-# A template with {outbox_id} makes a topic for every message.
-_TOPICS_MAX: Final = 10_000
-
 Encoded = tuple[bytes | None, bytes | None, list[Header]]
 
 
@@ -62,18 +59,15 @@ def compile_avro_format(
         return (value_of(topic), *(key if wanted.key == "avro" else ()))
 
     schemas.questions_of = questions_of
-    known: dict[str, _Frames] = {}
 
-    def learn(topic: str) -> _Frames:
+    @per_topic
+    def frames(topic: str) -> _Frames:
         value, *keys = (schemas.answer(question) for question in questions_of(topic))
         encode = (own or compile_avro(value.schema)).encode
-        if len(known) >= _TOPICS_MAX:
-            known.clear()
-        known[topic] = _Frames(frame(value.schema_id), encode, frame(keys[0].schema_id) if keys else None)
-        return known[topic]
+        return _Frames(frame(value.schema_id), encode, frame(keys[0].schema_id) if keys else None)
 
     def encode(row: Row, topic: str, key: bytes | None, _created_us: int, headers: list[Header]) -> Encoded:
-        begin, encode_value, key_begin = known.get(topic) or learn(topic)
+        begin, encode_value, key_begin = frames(topic)
         try:
             if row[_PAYLOAD] is None and row[1] == b"delete":
                 value = None  # there is nothing to encode; a compacted topic forgets the key

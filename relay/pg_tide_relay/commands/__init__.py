@@ -15,6 +15,7 @@ preview_output  messages and their records, for people and for programs
 row_schema      row schemas of outboxes: propose one from messages, show those that are stored
 topics          topics of pipelines: are they there, and create those that are missing
 schemas         schemas of pipelines: does the registry have them, and register those that are missing
+ensured         how topics and schemas that were looked for are told
 stored          pipelines as they are stored
 dev             the demo, on servers from packages
 """

@@ -1,26 +1,15 @@
 """``pg-tide schemas``."""
 
 import os
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from pg_tide_relay.commands.failure import ExitCode
+from pg_tide_relay.commands.ensured import Pipeline, tell
 from pg_tide_relay.commands.flags import AllowEnv, DatabaseFlags, LogFlags, Output
-from pg_tide_relay.commands.output import print_json, print_table
 from pg_tide_relay.commands.stored import stored_pipelines
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
 
-if TYPE_CHECKING:
-    from pg_tide_relay.schemas_ensure import EnsureSchemas
-
-Pipeline = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="PIPELINE", show_default="all pipelines stored in the database", help="Name of a pipeline."
-    ),
-]
 Register = Annotated[
     bool,
     typer.Option(
@@ -64,28 +53,11 @@ def ensure_schemas(
     )
     for name, outbox, config in stored:
         done.pipeline(name, outbox, config)
-    code = _code(done)
-    if output == "json":
-        subjects, faults = map(asdict, done.findings), map(asdict, done.faults)
-        print_json({"complete": code == ExitCode.OK, "subjects": list(subjects), "faults": list(faults)})
-    else:
-        _print(done)
-    if code != ExitCode.OK:
-        raise typer.Exit(code)
-
-
-def _code(done: "EnsureSchemas") -> ExitCode:
-    if done.faults:
-        return ExitCode.CONFIGURATION
-    states = {finding.state for finding in done.findings}
-    if "registry away" in states:
-        return ExitCode.TEMPORARY
-    return ExitCode.OK if states.issubset(_THERE) else ExitCode.FAILURE
-
-
-def _print(done: "EnsureSchemas") -> None:
-    for fault in done.faults:
-        hint = f" ({fault.hint})" if fault.hint else ""
-        typer.echo(f"{fault.pipeline}: error: {fault.path}: {fault.message}{hint}")
-    columns = ("pipeline", "subject", "state", "schema_id", "reason")
-    print_table("Schemas", columns, map(asdict, done.findings))
+    tell(
+        done,
+        noun="subjects",
+        columns=("pipeline", "subject", "state", "schema_id", "reason"),
+        there=_THERE,
+        away="registry away",
+        output=output,
+    )

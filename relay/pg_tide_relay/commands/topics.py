@@ -1,26 +1,15 @@
 """``pg-tide topics``."""
 
 import os
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from pg_tide_relay.commands.failure import ExitCode
+from pg_tide_relay.commands.ensured import Pipeline, tell
 from pg_tide_relay.commands.flags import AllowEnv, DatabaseFlags, LogFlags, Output
-from pg_tide_relay.commands.output import print_json, print_table
 from pg_tide_relay.commands.stored import stored_pipelines
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
 
-if TYPE_CHECKING:
-    from pg_tide_relay.topics_ensure import Ensure
-
-Pipeline = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="PIPELINE", show_default="all pipelines stored in the database", help="Name of a pipeline."
-    ),
-]
 Create = Annotated[
     bool,
     typer.Option(
@@ -62,28 +51,11 @@ def ensure(
     done = Ensure(create=create, environ=os.environ, allowed=(*ALLOWED_BY_DEFAULT, *(allow_env or ())))
     for name, outbox, config in stored:
         done.pipeline(name, outbox, config)
-    code = _code(done)
-    if output == "json":
-        topics, faults = map(asdict, done.findings), map(asdict, done.faults)
-        print_json({"complete": code == ExitCode.OK, "topics": list(topics), "faults": list(faults)})
-    else:
-        _print(done)
-    if code != ExitCode.OK:
-        raise typer.Exit(code)
-
-
-def _code(done: "Ensure") -> ExitCode:
-    if done.faults:
-        return ExitCode.CONFIGURATION
-    states = {finding.state for finding in done.findings}
-    if "cluster away" in states:
-        return ExitCode.TEMPORARY
-    return ExitCode.OK if states.issubset(_THERE) else ExitCode.FAILURE
-
-
-def _print(done: "Ensure") -> None:
-    for fault in done.faults:
-        hint = f" ({fault.hint})" if fault.hint else ""
-        typer.echo(f"{fault.pipeline}: error: {fault.path}: {fault.message}{hint}")
-    columns = ("pipeline", "topic", "policy", "state", "reason")
-    print_table("Topics", columns, map(asdict, done.findings))
+    tell(
+        done,
+        noun="topics",
+        columns=("pipeline", "topic", "policy", "state", "reason"),
+        there=_THERE,
+        away="cluster away",
+        output=output,
+    )

@@ -230,19 +230,15 @@ WIRE_RELATIONS = (
         severity="error",
         message='payload_as "opaque" has columns of its own: choose one of the two',
     ),
-    _needs(
-        "wire_config.schemas_enable",
-        True,
-        'needs the types of columns: give row_schema, or set payload_as to "opaque"',
-        _unset("row_schema"),
-        _NOT_OPAQUE,
-    ),
-    _needs(
-        "wire_config.key_schemas_enable",
-        True,
-        'needs the types of columns: give row_schema, or set payload_as to "opaque"',
-        _unset("row_schema"),
-        _NOT_OPAQUE,
+    *(
+        _needs(
+            key,
+            True,
+            'needs the types of columns: give row_schema, or set payload_as to "opaque"',
+            _unset("row_schema"),
+            _NOT_OPAQUE,
+        )
+        for key in ("wire_config.schemas_enable", "wire_config.key_schemas_enable")
     ),
     _needs(
         "wire_config.key_schemas_enable",
