@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help set-up demo test nightly pgtap lint format generate verify bench up down clean
+.PHONY: help set-up demo test nightly judges pgtap lint format generate verify bench up down clean
 
 help: ## this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: set-up ## all tests except the nightly ones; the servers come by themselve
 
 nightly: set-up ## the heavy tests and PostgreSQL 16
 	@PG_TIDE_TEST_PG=15,16,18 $(BIN)/python -m pytest $(ARGS)
+
+judges: set-up ## what readers of others make of the records: Java, Node, Flink, ClickHouse; 2 GB, all from packages
+	@CI=true $(BIN)/python -m pytest tests/judges --judges-table build/judges.txt $(ARGS)
 
 pgtap: set-up ## the tests of the SQL surface that are written in SQL
 	@$(BIN)/python -m pytest tests/sql $(ARGS)

@@ -15,7 +15,7 @@ postgres_binaries    finds PostgreSQL's programs
 postgres_external    a PostgreSQL that others started, and one in Docker
 postgres             starts, stops and kills PostgreSQL
 databases            a database per test
-kafka_jars           fetches Kafka's jars and checks their sums
+kafka_jars           fetches jars, Kafka's first, and checks their sums
 java                 finds a Java runtime
 kafka_nodes          Kafka nodes as processes
 kafka_prepare        makes them start faster

@@ -119,8 +119,9 @@ def clean() -> int:
     if any(alive for _, alive in runs(temporary_base())):
         print("downloads and copied programs are kept: a run that uses them is alive")
         return 0
-    for folder in (*cache_folder().glob("kafka-*"), *cache_folder().glob("apicurio-*")):
-        shutil.rmtree(folder, ignore_errors=True)
+    for kind in ("kafka", "apicurio", "judges"):
+        for folder in cache_folder().glob(f"{kind}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(programs_folder(), ignore_errors=True)
     return 0
 

@@ -1,7 +1,7 @@
-"""Fetches Kafka's jars through `jgo` and checks their sums.
+"""Fetches jars, Kafka's and others, through `jgo` and checks their sums.
 
 Every coordinate is pinned: a resolver left alone picks jars of different releases that do not work together.
-The sums are kept beside this file: a jar that differs from the one that was tested is refused, wherever it
+The sums are kept in files of this repository: a jar that differs from the one that was tested is refused, wherever it
 came from.
 """
 
@@ -61,24 +61,32 @@ def pinned_jars(sums: Path = SUMS_FILE) -> tuple[Jar, ...]:
 
 def kafka_jars(progress: Progress = print) -> Path:
     """The folder of Kafka's jars, where the servers' user can read them; downloads them once per cache."""
-    name = f"kafka-{KAFKA_VERSION}-{hashlib.sha256(SUMS_FILE.read_bytes()).hexdigest()[:12]}"
-    folder = cache_folder() / name
+    folder = jar_folder(f"kafka-{KAFKA_VERSION}", SUMS_FILE, progress)
+    # resolved: the class archive is made for one place of the jars, however it is called
+    return (reachable_copy(folder.parent, [folder.name], name=folder.name) / folder.name).resolve()
+
+
+def jar_folder(name: str, sums: Path, progress: Progress = print) -> Path:
+    """The folder of the jars that a file of sums lists; downloads them once per cache and content of the file.
+
+    `name` is the beginning of the folder's, and says in the progress whose jars they are.
+    """
+    folder = cache_folder() / f"{name}-{hashlib.sha256(sums.read_bytes()).hexdigest()[:12]}"
     if not folder.is_dir():
-        draft = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder.parent))
+        draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
         try:
-            download(pinned_jars(), draft, progress)
+            download(name, pinned_jars(sums), draft, progress)
             draft.chmod(0o755)
             publish(draft, folder)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    # resolved: the class archive is made for one place of the jars, however it is called
-    return (reachable_copy(folder.parent, [name], name=name) / name).resolve()
+    return folder
 
 
-def download(jars: tuple[Jar, ...], folder: Path, progress: Progress) -> None:
+def download(name: str, jars: tuple[Jar, ...], folder: Path, progress: Progress) -> None:
     """Download jars into a folder, checking each; progress is told in tenths of the bytes."""
     total = sum(jar.size for jar in jars)
-    progress(f"Kafka {KAFKA_VERSION}: downloading {len(jars)} jars, {megabytes(total)}, into {folder.parent}")
+    progress(f"{name}: downloading {len(jars)} jars, {megabytes(total)}, into {folder.parent}")
     done, told = 0, 0
     with (
         system_certificates(),
@@ -93,11 +101,11 @@ def download(jars: tuple[Jar, ...], folder: Path, progress: Progress) -> None:
                 done += jar.size
                 if done * 10 // total > told:
                     told = done * 10 // total
-                    progress(f"Kafka {KAFKA_VERSION}: {megabytes(done)} of {megabytes(total)}")
+                    progress(f"{name}: {megabytes(done)} of {megabytes(total)}")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    progress(f"Kafka {KAFKA_VERSION}: the sums of all {len(jars)} jars are right")
+    progress(f"{name}: the sums of all {len(jars)} jars are right")
 
 
 @contextmanager
