@@ -20,6 +20,7 @@ from pg_tide_dev.processes import Run
 from relay_kit import Tide, tide_on
 
 Cases = Callable[[int], None]
+SECONDS = 2400  # the first test that asks a judge waits for its download
 VERDICT = pytest.StashKey[Verdict]()
 VERDICTS = pytest.StashKey[list[Verdict]]()
 
@@ -32,9 +33,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[VERDICTS] = []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(SECONDS))
+
+
 @pytest.fixture(scope="session")
 def judges(progress: Progress) -> Judges:
-    """Runs the judges' programs."""
+    """Runs their programs."""
     return Judges(progress)
 
 

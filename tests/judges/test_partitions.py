@@ -16,7 +16,10 @@ from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.kafka_config import producer_properties
 from relay_kit import Tide
 
-pytestmark = pytest.mark.judge("Java producer's partitioner", "kafka-clients", "keys")
+pytestmark = [
+    pytest.mark.nightly,
+    pytest.mark.judge("Java producer's partitioner", "kafka-clients", "keys"),
+]
 PARTITIONS = 7
 CYRILLIC = ("ключ", "Заказ №17", "ё", "Ж" * 200)
 
