@@ -168,9 +168,10 @@ def test_clickhouse_reads_each_value_with_its_logical_type(
     sent = records(read_topic(topic_of_rows, len(ROWS) + 1))
     file.write_bytes(b"".join(record.value or b"" for record in sent))
     columns = (
-        "id Int64, customer String, paid Bool, n Int32, total Decimal(12, 2), price Float64, ratio Float32, born Date32,"
-        " stamped DateTime64(6, ''UTC''), shipped DateTime64(3, ''UTC''), uid UUID, raw String, state String,"
-        " note Nullable(String), lines Array(Tuple(sku String, count Int32)), attributes Map(String, String)"
+        "id Int64, customer String, paid Bool, n Int32, total Decimal(12, 2), price Float64, ratio Float32,"
+        " born Date32, stamped DateTime64(6, ''UTC''), shipped DateTime64(3, ''UTC''), uid UUID, raw String,"
+        " state String, note Nullable(String), lines Array(Tuple(sku String, count Int32)),"
+        " attributes Map(String, String)"
     )
     rows = judges.chdb(
         query=f"select * replace (hex(raw) as raw) from file('{file}', 'AvroConfluent', '{columns}')",

@@ -128,6 +128,88 @@ def assert_schemas(line: Line, table: str) -> None:
     assert line["keySchema"]["fields"] == {"id": "int64"}
 
 
+MODES = {
+    "connect": {
+        "born": ("int32? org.apache.kafka.connect.data.Date", "extract(epoch from born) * 1000"),
+        "placed": (
+            "int64? org.apache.kafka.connect.data.Timestamp",
+            "floor(extract(epoch from placed) * 1000)",
+        ),
+        "clock": ("int32? org.apache.kafka.connect.data.Time", "floor(extract(epoch from clock) * 1000)"),
+    },
+    "isostring": {
+        "born": ("string? io.debezium.time.IsoDate", """to_char(born, 'YYYY-MM-DD"Z"')"""),
+        "placed": (
+            "string? io.debezium.time.IsoTimestamp",
+            """to_char(placed, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
+        ),
+        "clock": ("string? io.debezium.time.IsoTime", """to_char(clock, 'HH24:MI:SS.US"Z"')"""),
+    },
+    "microseconds": {
+        "placed": ("int64? io.debezium.time.MicroTimestamp", "extract(epoch from placed) * 1000000"),
+        "clock": ("int64? io.debezium.time.MicroTime", "extract(epoch from clock) * 1000000"),
+    },
+    "nanoseconds": {
+        "placed": ("int64? io.debezium.time.NanoTimestamp", "extract(epoch from placed) * 1000000000"),
+        "clock": ("int64? io.debezium.time.NanoTime", "extract(epoch from clock) * 1000000000"),
+    },
+}
+MOMENTS = "date '1969-07-20' as born, timestamp '1969-07-20 20:17:40.123456' as placed, time '20:17:40.123456' as clock"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.judge("Kafka Connect JsonConverter", "connect-json", DEBEZIUM)
+def test_dates_and_times_are_of_the_type_and_unit_of_their_mode(
+    judges: Judges, tide: Tide, relay: Relay, make_topic: MakeTopic, cases: Cases, mode: str
+) -> None:
+    """Before 1970, where a unit that is cut off the wrong way shows."""
+    topic, name = make_topic(), f"times_{mode}"
+    tide.outbox(name)
+    types = {"born": "date", "placed": "timestamp", "clock": "time"}
+    options = {
+        "schemas_enable": True,
+        "time_precision_mode": mode,
+        "row_schema": [{"name": column, "type": types[column]} for column in MODES[mode]],
+    }
+    tide.pipeline(topic, name=name, outbox=name, wire_format=DEBEZIUM, wire_config=options)
+    members = ", ".join(f"'{column}', {column}" for column in MODES[mode])
+    tide.value(
+        f"select tide.outbox_publish(%s, (select jsonb_build_object({members}) from (select {MOMENTS}) as row))",
+        name,
+    )
+    (line,) = judges.java("ConnectJudge", tide.bootstrap, topic, 1, "false", "true")
+    after = line["schema"]["fields"]["after"]["fields"]
+    assert after == {column: schema for column, (schema, _) in MODES[mode].items()}
+    for column, (_, query) in MODES[mode].items():
+        expected = tide.value(f"select ({query})::text from (select {MOMENTS}) as row")
+        found = str(line["value"]["after"][column])
+        assert found == (expected if mode == "isostring" else expected.partition(".")[0])
+    cases(1)
+
+
+@pytest.mark.judge("Kafka Connect JsonConverter", "connect-json", DEBEZIUM)
+def test_any_json_arrives_as_text_where_payloads_are_opaque(
+    judges: Judges, tide: Tide, relay: Relay, make_topic: MakeTopic, cases: Cases
+) -> None:
+    """An object, an array, a text and JSON's null, each beside its key."""
+    topic = make_topic()
+    tide.outbox("opaque")
+    options = {"schemas_enable": True, "payload_as": "opaque", "key_strategy": "struct"}
+    tide.pipeline(topic, name="opaque", outbox="opaque", wire_format=DEBEZIUM, wire_config=options)
+    documents = ['{"a": [1.10, null]}', "[1, {}]", '"ä 🌊 \\""', "null"]
+    for n, document in enumerate(documents):
+        tide.value("select tide.outbox_publish('opaque', %s::jsonb, key => %s)", document, f"k{n}")
+    lines = judges.java("ConnectJudge", tide.bootstrap, topic, len(documents), "false", "true")
+    for n, (line, document) in enumerate(zip(lines, documents, strict=True)):
+        assert (line["key"], line["value"]["after"]) == (
+            {"id": f"k{n}"},
+            {"id": f"k{n}", "payload": document},
+        )
+        fields = line["schema"]["fields"]["after"]["fields"]
+        assert fields == {"id": "string?", "payload": "string? io.debezium.data.Json"}
+    cases(len(documents))
+
+
 @pytest.mark.judge("Kafka Connect JsonConverter", "connect-json", DEBEZIUM)
 def test_the_judge_refuses_another_frame_and_an_unknown_type(
     judges: Judges, kafka: KafkaServer, make_topic: MakeTopic, cases: Cases

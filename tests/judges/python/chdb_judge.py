@@ -1,7 +1,7 @@
 """Asks chDB, which is ClickHouse as a library, one query and prints each row of the answer as a line of JSON.
 
-One argument, JSON: query, settings. 64 bit integers and decimals are printed as they are. Runs in an environment of its own,
-which has chdb; nothing of this repository is imported.
+One argument, JSON: query, settings. 64 bit integers and decimals are printed as they are. Runs in an environment of
+its own, which has chdb; nothing of this repository is imported.
 """
 
 import json
