@@ -19,6 +19,15 @@ class Verdict:
     fault: str = ""  # empty: the reader saw what was published
 
 
+def verdict_of(found: Iterable[Verdict]) -> str:
+    """What the tests of a reader and format found together; the tests that found a fault by name."""
+    faults: dict[str, list[str]] = {}
+    for one in found:
+        if one.fault:
+            faults.setdefault(one.fault, []).append(one.test)
+    return "; ".join(f"{fault}: {', '.join(tests)}" for fault, tests in faults.items()) or AGREES
+
+
 def table(verdicts: Iterable[Verdict]) -> str:
     """One line a reader and format, in the order in which they were asked."""
     rows: dict[tuple[str, str, str], list[Verdict]] = {}
@@ -26,8 +35,7 @@ def table(verdicts: Iterable[Verdict]) -> str:
         rows.setdefault((one.reader, one.version, one.wire_format), []).append(one)
     cells = [HEADINGS]
     for key, found in rows.items():
-        faults = [f"{one.test}: {one.fault}" for one in found if one.fault]
-        cells.append((*key, str(sum(one.cases for one in found)), "; ".join(faults) or AGREES))
+        cells.append((*key, str(sum(one.cases for one in found)), verdict_of(found)))
     widths = [max(len(row[column]) for row in cells) for column in range(len(HEADINGS) - 1)]
     lines = []
     for *columns, last in cells:

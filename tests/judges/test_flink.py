@@ -13,7 +13,7 @@ from fix_kafka import MakeTopic
 from fix_relay import Relay
 from judges.conftest import Cases
 from judges.orders import ROW_SCHEMA, Change, Values, publish_changes
-from judges.tools import Judges
+from judges.tools import JudgeError, Judges
 from pg_tide_dev.kafka import KafkaServer
 from relay_kit import Tide
 
@@ -136,6 +136,6 @@ def test_the_judge_refuses_an_update_without_its_old_row(
     producer.produce(topic, value=json.dumps({"before": None, "after": {"id": 1}, "op": "u"}).encode())
     assert producer.flush(30) == 0
     question = {"bootstrap": kafka.bootstrap, "topic": topic, "format": "debezium-json", "options": {}}
-    with pytest.raises(AssertionError, match="REPLICA IDENTITY"):
+    with pytest.raises(JudgeError, match="REPLICA IDENTITY"):
         judges.flink(columns="id BIGINT", **question)
     cases(1)

@@ -36,6 +36,10 @@ INSTALL_SECONDS = 1200
 Line = dict[str, Any]
 
 
+class JudgeError(Exception):
+    """A judge's program failed, or could not be prepared; with what it said."""
+
+
 class Judges:
     """Runs the judges' programs; prepares each the first time."""
 
@@ -171,7 +175,7 @@ def answers(command: Sequence[str | Path], environment: Mapping[str, str] | None
 def call(
     command: Sequence[str | Path], environment: Mapping[str, str] | None = None, *, seconds: int = RUN_SECONDS
 ) -> str:
-    """Run a program to its end; what it prints, or an error with what it said."""
+    """Run a program to its end; what it prints. Raises JudgeError."""
     done = subprocess.run(
         list(map(str, command)),
         env={**os.environ, **(environment or {})},
@@ -183,5 +187,6 @@ def call(
         check=False,
     )
     said = "\n".join((done.stdout + done.stderr).splitlines()[-40:])
-    assert done.returncode == 0, f"{' '.join(map(str, command))[:300]} ended with {done.returncode}\n{said}"
+    if done.returncode != 0:
+        raise JudgeError(f"{' '.join(map(str, command))[:300]} ended with {done.returncode}\n{said}")
     return done.stdout
