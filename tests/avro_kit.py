@@ -250,7 +250,8 @@ def _is_number_seen(document: int | float, read: Any) -> bool:
     if isinstance(read, int):
         return isinstance(document, int) and read == document
     if isinstance(read, float):
-        return read == document if isinstance(document, int) else _is_nearest(float(document), read)
+        is_shown = not isinstance(document, int) or _is_shown(document, read)
+        return is_shown and _is_nearest(float(document), read)
     if isinstance(read, datetime):
         return document in _counts(read)
     if isinstance(read, date):
@@ -262,6 +263,12 @@ def _counts(moment: datetime) -> tuple[int, int]:
     """A moment in both units that there are."""
     span = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
     return span // timedelta(microseconds=1), span // timedelta(milliseconds=1)
+
+
+def _is_shown(document: int, read: float) -> bool:
+    """Whether an integer is this number, or its digits with zeros behind, as jsonb shows it."""
+    shown = (repr(read), *(f"{read:.{digits}e}" for digits in range(9)))
+    return read == document or document in map(Decimal, shown)
 
 
 def _is_nearest(number: float, read: float) -> bool:

@@ -62,7 +62,7 @@ USUAL = {
 }  # fmt: skip
 EXTREME = {
     "id": 2**53 + 1, "customer": "\u0001\"\\\n", "paid": False, "n": -(2**31), "total": Decimal("-9999999999.99"),
-    "price": -5e-324, "ratio": -0.0, "born": date(1969, 12, 31),
+    "price": -1.7976931348623157e308, "ratio": -3.4028235e38, "born": date(1969, 12, 31),
     "stamped": datetime(1969, 12, 31, 23, 59, 59, 999999, UTC), "shipped": datetime(2262, 1, 1, tzinfo=UTC),
     "clock": "23:59:59.999", "uid": "ffffffff-ffff-4fff-bfff-ffffffffffff", "raw": b"", "state": "NEW", "note": None,
     "lines": [], "attributes": {},

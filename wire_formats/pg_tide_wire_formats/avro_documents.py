@@ -6,7 +6,8 @@ decimals also as texts. A date or time may be given as the number that Avro coun
 
 What is exact stays exact or is refused: integers, decimals, texts. What the schema declares to be coarse is coarse:
 a number with a fraction in a ``double`` or ``float`` is the nearest one, and what is finer than the unit of a time is
-cut off, as Java's ``Instant.toEpochMilli`` does.
+cut off, as Java's ``Instant.toEpochMilli`` does. jsonb has no exponents: a double of 1e23 stands in it with all its
+zeros, as an integer that no double is, and is taken for the double that it shows.
 """
 
 import binascii
@@ -15,6 +16,8 @@ import re
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -106,12 +109,15 @@ def enum(leaf: Type) -> Encode:
 
 
 def double(value: Any) -> bytes:
-    """A number with a fraction: the nearest double. An integer: only if a double holds it exactly."""
+    """A number with a fraction: the nearest double. An integer: only if it is a double, or what jsonb shows of one."""
     if isinstance(value, float):
         if _is_in_range(value):
             return double_of(value)
     elif type(value) is int:
-        if -_DOUBLE_MOST <= value <= _DOUBLE_MOST and int(float(value)) == value:
+        if -_DOUBLE_MOST <= value <= _DOUBLE_MOST and value in (
+            number := float(value),
+            Decimal(repr(number)),
+        ):
             return double_of(value)
     elif type(value) is str and value in _NOT_FINITE:
         return double_of(_NOT_FINITE[value])
@@ -126,13 +132,24 @@ def single(value: Any) -> bytes:
                 return float_of(value)
         elif type(value) is int:
             written = float_of(value)
-            if _FLOAT.unpack(written) == (value,):
+            (number,) = _FLOAT.unpack(written)
+            if value in (number, _shortest(number, written)):
                 return written
         elif type(value) is str and value in _NOT_FINITE:
             return float_of(_NOT_FINITE[value])
     except (OverflowError, struct.error):
         pass
     raise mismatch("float", value)
+
+
+def _shortest(number: float, written: bytes) -> Decimal:
+    """The fewest digits that are this number of 32 bits: how PostgreSQL shows it, and jsonb with zeros behind."""
+    for digits in range(9):
+        text = f"{number:.{digits}e}"
+        with suppress(OverflowError):
+            if _FLOAT.pack(float(text)) == written:
+                return Decimal(text)
+    raise AssertionError("nine digits are enough for 32 bits")
 
 
 def _is_in_range(value: float) -> bool:
