@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pg_tide_dev.registry import RegistryServer
 
 from fix_kafka import MakeTopic, ReadTopic
 from fix_relay import Relay
 from judges.conftest import Cases
 from judges.tools import Judges
+from pg_tide_dev.registry import RegistryServer
 from relay_kit import Tide, records
 
 pytestmark = pytest.mark.nightly

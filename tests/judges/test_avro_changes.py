@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-from pg_tide_dev.registry import RegistryServer
-from pg_tide_wire_formats.avro import frame
-from pg_tide_wire_formats.connect_avro import compile_connect_avro
 
 from fix_kafka import MakeTopic
 from judges.conftest import Cases
@@ -18,6 +15,9 @@ from judges.flink_types import TYPED, asked, expected, found, kinds
 from judges.orders import ROW_SCHEMA, Change, assert_row, publish_changes
 from judges.publishing import published
 from judges.tools import Judges
+from pg_tide_dev.registry import RegistryServer
+from pg_tide_wire_formats.avro import frame
+from pg_tide_wire_formats.connect_avro import compile_connect_avro
 from pg_tide_wire_formats.connect_types import Modes
 from pg_tide_wire_formats.debezium import Source, envelope_schema, envelope_value
 from pg_tide_wire_formats.documents import parse
