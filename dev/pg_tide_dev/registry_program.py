@@ -42,5 +42,7 @@ def download(archive: Jar, folder: Path, progress: Progress) -> None:
         tempfile.TemporaryDirectory(dir=folder.parent) as scratch,
         tarfile.open(check(archive, fetch(archive, Path(scratch)))) as tar,
     ):
-        tar.extractall(folder, filter="data")
+        # Python before 3.11.4, Debian 12's, has no filters
+        tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _folder: member)
+        tar.extractall(folder)
     progress(f"Apicurio Registry {archive.version}: the sum is right")

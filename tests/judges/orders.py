@@ -89,6 +89,11 @@ class Change(NamedTuple):
     after: Values | None
 
 
+def with_tombstones(changes: list[Change]) -> list[Change | None]:
+    """The records that changes make: None is a tombstone, behind each delete."""
+    return [each for change in changes for each in ((change, None) if change.op == "d" else (change,))]
+
+
 def publish_changes(tide: Tide, outbox: str) -> list[Change]:
     """Insert three rows, the last all null but for its id, change the first, delete all three.
 

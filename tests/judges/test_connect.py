@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 from fix_kafka import MakeTopic
 from fix_relay import Relay
 from judges.conftest import Cases
-from judges.orders import COLUMNS, ROW_SCHEMA, Change, assert_row, publish_changes
+from judges.orders import COLUMNS, ROW_SCHEMA, Change, assert_row, publish_changes, with_tombstones
 from judges.publishing import published
 from judges.tools import Judges, Line
 from pg_tide_dev.kafka import KafkaServer
@@ -56,11 +56,6 @@ def changed(tide: Tide, topic: str, name: str, wire_config: dict[str, Any]) -> l
     options = {"server_name": "shop", "table": f"public.{name}", **wire_config}
     tide.pipeline(topic, name=name, outbox=name, wire_format=DEBEZIUM, wire_config=options)
     return publish_changes(tide, name)
-
-
-def with_tombstones(changes: list[Change]) -> list[Change | None]:
-    """The records that changes make: None is a tombstone, behind each delete."""
-    return [each for change in changes for each in ((change, None) if change.op == "d" else (change,))]
 
 
 @pytest.mark.parametrize("mode", ["schemas", "no_schemas"])

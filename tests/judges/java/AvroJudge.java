@@ -23,8 +23,8 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 
 /**
  * Reads Avro behind Confluent's frame (a zero, a schema id in four bytes) with Apache Avro, asking the registry
- * for schemas by id. Arguments: bootstrap, topic, count, URL of the registry.
- * Answers: schema id, name of the record, value; or error. Decimals are text, bytes that are nothing else base64.
+ * for schemas by id. Arguments: bootstrap, topic, count, URL of the registry, ["keys": they are Avro as well].
+ * Answers: key, name of the record, value; or error. Decimals are text, bytes that are nothing else base64.
  */
 final class AvroJudge {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -36,12 +36,13 @@ final class AvroJudge {
         int count = Integer.parseInt(arguments[2]);
         for (ConsumerRecord<byte[], byte[]> record : Topic.read(arguments[0], arguments[1], count)) {
             Map<String, Object> line = new LinkedHashMap<>();
-            line.put("key", Topic.base64(record.key()));
             try {
+                line.put("key", arguments.length > 4
+                        ? read(record.key(), arguments[3], line, "keyRecord") : Topic.base64(record.key()));
                 if (record.value() == null) {
                     line.put("tombstone", true);
                 } else {
-                    read(ByteBuffer.wrap(record.value()), arguments[3], line);
+                    line.put("value", read(record.value(), arguments[3], line, "record"));
                 }
             } catch (Exception error) {
                 line.put("error", Topic.told(error));
@@ -50,21 +51,21 @@ final class AvroJudge {
         }
     }
 
-    private static void read(ByteBuffer frame, String registry, Map<String, Object> line) throws IOException {
+    private static Object read(byte[] bytes, String registry, Map<String, Object> line, String name)
+            throws IOException {
+        ByteBuffer frame = ByteBuffer.wrap(bytes);
         if (frame.get() != 0) {
             throw new IOException("no zero in front");
         }
-        int id = frame.getInt();
-        Schema schema = schema(id, registry);
+        Schema schema = schema(frame.getInt(), registry);
         BinaryDecoder decoder =
                 DecoderFactory.get().binaryDecoder(frame.array(), frame.position(), frame.remaining(), null);
         Object datum = new GenericDatumReader<>(schema, schema).read(null, decoder);
         if (!decoder.isEnd()) {
             throw new IOException("bytes left over behind the datum");
         }
-        line.put("id", id);
-        line.put("record", schema.getFullName());
-        line.put("value", value(schema, datum));
+        line.put(name, schema.getFullName());
+        return value(schema, datum);
     }
 
     private static Schema schema(int id, String registry) throws IOException {
