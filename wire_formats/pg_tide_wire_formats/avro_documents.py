@@ -113,12 +113,10 @@ def double(value: Any) -> bytes:
     if isinstance(value, float):
         if _is_in_range(value):
             return double_of(value)
-    elif type(value) is int:
-        if -_DOUBLE_MOST <= value <= _DOUBLE_MOST and value in (
-            number := float(value),
-            Decimal(repr(number)),
-        ):
-            return double_of(value)
+    elif type(value) is int and -_DOUBLE_MOST <= value <= _DOUBLE_MOST:
+        number = float(value)
+        if value in (number, Decimal(repr(number))):
+            return double_of(number)
     elif type(value) is str and value in _NOT_FINITE:
         return double_of(_NOT_FINITE[value])
     raise mismatch("double", value)
