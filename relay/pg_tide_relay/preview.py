@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pg_tide_relay.change_rows import row_schema_problems
 from pg_tide_relay.config.load import load_record_config, validate_stored
@@ -11,9 +11,9 @@ from pg_tide_relay.config.problems import ConfigError, Problem
 from pg_tide_relay.config.registry_models import SchemaRegistryConfig
 from pg_tide_relay.encode import Record, Shape, compile_shape
 from pg_tide_relay.errors import ConfigurationError, MessageError
-from pg_tide_relay.message import Row
+from pg_tide_relay.message import Message, Row
 from pg_tide_relay.schemas import Schemas, SchemaWanted
-from pg_tide_relay.transform import expression_problems
+from pg_tide_relay.transform import Transform, compile_transform, expression_problems, transforms_of
 from pg_tide_relay.wire import Origin
 from pg_tide_relay.wire_avro import schema_problems
 
@@ -23,6 +23,9 @@ class Previewed:
     """One message and what would become of it."""
 
     row: Row
+    transformed: tuple[bytes | None, bytes | None] | None = (
+        None  # payload and old payload, where there is a projection
+    )
     record: Record | None = None
     error: str | None = None  # the cause that the pipeline's state would show
 
@@ -32,6 +35,13 @@ class Previewed:
         if self.error is not None:
             return "error"
         return "filtered" if self.record is None else "sent"
+
+
+class Stored(NamedTuple):
+    """What a stored configuration makes of messages."""
+
+    shape: Shape
+    project: Transform | None  # the projection by itself, to show what comes between a row and its record
 
 
 def problems_of(stored: Any) -> list[Problem]:
@@ -46,8 +56,8 @@ def problems_of(stored: Any) -> list[Problem]:
 
 def compile_stored(
     stored: Mapping[str, Any], origin: Origin, environ: Mapping[str, str], allowed: Sequence[str]
-) -> Shape:
-    """The shape that the relay would compile; raises ConfigError.
+) -> Stored:
+    """The shape that the relay would compile, and its projection; raises ConfigError.
 
     References are looked up in this environment, but only where a record depends on them. The shape itself asks the
     schema registry, waits for it, and never registers anything: it raises RegistryError, too.
@@ -58,7 +68,9 @@ def compile_stored(
     try:
         config = load_record_config(stored, environ, allowed)
         schemas = Schemas()
-        return _resolving(compile_shape(config, origin, schemas), schemas, config.schema_registry)
+        shape = _resolving(compile_shape(config, origin, schemas), schemas, config.schema_registry)
+        projection = transforms_of(config.transform)._replace(keep=None)
+        return Stored(shape, compile_transform(projection, drops_null=False))
     except ConfigError as error:
         raise ConfigError(_seen_from_here(problem) for problem in error.problems) from error
     except ConfigurationError as error:
@@ -93,13 +105,18 @@ def _seen_from_here(problem: Problem) -> Problem:
     )
 
 
-def preview(shape: Shape, rows: Iterable[Row]) -> list[Previewed]:
+def preview(stored: Stored, rows: Iterable[Row]) -> list[Previewed]:
     """What becomes of each message; one that fails does not hide those behind it."""
-    return [_previewed(shape, row) for row in rows]
+    return [_previewed(stored, row) for row in rows]
 
 
-def _previewed(shape: Shape, row: Row) -> Previewed:
+def _previewed(stored: Stored, row: Row) -> Previewed:
+    transformed = None
     try:
-        return Previewed(row=row, record=shape(row))
+        record = stored.shape(row)
+        if record is not None and stored.project is not None:
+            shaped = stored.project(Message(row))
+            transformed = None if shaped is None else (shaped[4], shaped[5])
     except MessageError as error:
         return Previewed(row=row, error=error.cause)
+    return Previewed(row=row, transformed=transformed, record=record)

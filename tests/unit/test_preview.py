@@ -117,3 +117,20 @@ def test_a_row_schema_that_is_none_is_told_before_it_runs() -> None:
         ("wire_config.row_schema[1].name", "must be a string, not a number"),
         ("wire_config.row_schema", "column 'id': 'serial' is no type that a row schema knows"),
     ]
+
+
+def test_what_the_projection_makes_is_shown_between_row_and_record() -> None:
+    """Of both payloads, whatever the wire format; nothing where there is no projection, or no record."""
+    stored = CONFIG | {
+        "wire_format": "debezium",
+        "transform": {"filter": "n != `2`", "payload": "{m: n}"},
+    }
+    rows = [row(1, b'{"n": 1.10}'), row(2, b'{"n": 2}')]
+    shown, filtered = preview(compile_stored(stored, ORIGIN, {}, ()), rows)
+    assert (shown.transformed, filtered.transformed) == ((b'{"m":1.10}', None), None)
+    text = as_text("p", FOUND, None, [shown])
+    assert '  transformed  {"m":1.10}\n  outcome      sent\n' in text
+    (message,) = as_json("p", FOUND, None, [shown])["messages"]
+    assert message["transformed"] == {"payload": '{"m":1.10}', "old_payload": None}
+    without = preview(compile_stored(CONFIG, ORIGIN, {}, ()), rows[:1])
+    assert "transformed " not in as_text("p", FOUND, None, without)

@@ -109,7 +109,7 @@ def _shaped(source: str, found: Peek, allowed: tuple[str, ...]) -> list[Previewe
         if problem.severity == "warning":
             typer.echo(f"{source}: warning: {problem}", err=True)
     try:
-        shape = compile_stored(found.config, Origin(found.outbox, found.database), os.environ, allowed)
+        compiled = compile_stored(found.config, Origin(found.outbox, found.database), os.environ, allowed)
     except ConfigError as error:
         problems = "".join(f"\n  {problem}" for problem in error.problems)
         raise CommandError(
@@ -118,7 +118,7 @@ def _shaped(source: str, found: Peek, allowed: tuple[str, ...]) -> list[Previewe
             code=ExitCode.CONFIGURATION,
         ) from None
     try:
-        return preview_rows(shape, found.rows)
+        return preview_rows(compiled, found.rows)
     except RegistryError as error:
         is_away = error.error_class is ErrorClass.CLUSTER_AWAY
         raise CommandError(

@@ -38,10 +38,18 @@ def _message(message: Previewed) -> dict[str, Any]:
         "created_at": rfc3339(created_at),
         "payload": _plain(payload),
         "old_payload": _plain(old_payload),
+        "transformed": _transformed(message),
         "outcome": message.outcome,
         "record": None if message.record is None else _record(message.record),
         "error": message.error,
     }
+
+
+def _transformed(message: Previewed) -> dict[str, Any] | None:
+    if message.transformed is None:
+        return None
+    payload, old_payload = message.transformed
+    return {"payload": _plain(payload), "old_payload": _plain(old_payload)}
 
 
 def _record(record: Record) -> dict[str, Any]:
@@ -97,6 +105,11 @@ def _lines(message: Previewed) -> Iterator[str]:
     row, record = message.row, message.record
     yield f"message {row[0]}"
     yield from (_line(name, value) for name, value in _published(row))
+    if message.transformed is not None:
+        payload, old_payload = message.transformed
+        yield _line("transformed", payload)
+        if old_payload is not None:
+            yield _line("old, too", old_payload)
     yield _line("outcome", message.outcome)
     if message.error is not None:
         yield f"  {'error':<{_NAME_WIDTH}}  {printable(message.error)}"
