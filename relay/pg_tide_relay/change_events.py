@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pg_tide_relay.change_rows import OLD_PAYLOAD, PAYLOAD, RowSource, row_source
@@ -63,7 +64,7 @@ def compile_change_events(
     """
     wire = config.wire_config
     rows = row_source(wire, as_json=True)
-    source = source_of(config, outbox, database, release)
+    source = replace(source_of(config, outbox, database, release), avro_names=False)
     changes = compile_changes(rows, wire.emit_as or "c")
     schema = None if rows.schema is None else rows.schema(source.schema_name("Value"))
     envelope = compile_envelope(

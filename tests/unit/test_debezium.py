@@ -1,6 +1,7 @@
 """Debezium's change events, held to their golden file; and what a pipeline's configuration makes of them."""
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -151,10 +152,22 @@ def test_names_are_the_configurations_or_the_topics(
     assert source.database == "shop"
 
 
-def test_names_of_schemas_are_names_of_avro() -> None:
-    """SchemaNameAdjuster, for each part."""
-    source = a_source(server_name="db-1", schema="public", table="2 Größen")
-    assert source.schema_name("Envelope") == "db_1.public._2_Gr__en.Envelope"
+def test_names_of_schemas_are_those_of_topics() -> None:
+    """And for Avro names of Avro: SchemaNameAdjuster, for each part."""
+    source = a_source(server_name="1db-1", schema="public", table="2 Größen 🌊")
+    assert source.schema_name("Envelope") == "_1db_1.public._2_Gr__en___.Envelope"
+    assert replace(source, avro_names=False).schema_name("Envelope") == "1db-1.public.2_Gr__en___.Envelope"
+
+
+def test_schemas_of_json_have_the_names_that_the_connector_gives_them() -> None:
+    """By default it adjusts nothing: schema.name.adjustment.mode is none."""
+    wire_config = {"row_schema": ROW_SCHEMA, "schemas_enable": True, "key_schemas_enable": True}
+    key = {"key_strategy": "struct", "key_fields": ["id"]}
+    record = a_record(a_row(payload=b'{"id": 1}'), topic="db-1.public.2", wire_config=wire_config | key)
+    schema = json.loads(record.value or b"")["schema"]
+    assert schema["name"] == "db-1.public.2.Envelope"
+    assert [field["name"] for field in schema["fields"][:2]] == ["db-1.public.2.Value"] * 2
+    assert json.loads(record.key or b"")["schema"]["name"] == "db-1.public.2.Key"
 
 
 def a_record(row: Row, **keys: Any) -> Record:

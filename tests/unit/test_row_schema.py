@@ -160,6 +160,17 @@ def test_columns_of_any_name_are_read(names: list[str]) -> None:
     assert json.loads(rows.compile_reader(as_json=True)(text)) == {names[0]: None, names[1]: "[1.5, null]"}
 
 
+@pytest.mark.parametrize("way", ["at once", "long"])
+def test_json_in_an_array_is_as_it_is_written(way: str) -> None:
+    """PostgreSQL's spaces stay, as they do in a column; a null of JSON is null."""
+    names = ["docs", "n"] if way == "at once" else ['"docs"', "n"]
+    rows = Rows([(names[0], "jsonb[]"), (names[1], "bigint")], Modes())
+    text = json.dumps({names[0]: [{"a": [1.5, None]}, None, "x"], names[1]: 1}).encode()
+    row = {names[0]: ['{"a": [1.5, null]}', None, '"x"'], names[1]: 1}
+    assert rows.compile_reader(as_json=False)(text) == row
+    assert json.loads(rows.compile_reader(as_json=True)(text)) == row
+
+
 def test_what_is_no_document_is_refused() -> None:
     with pytest.raises(DocumentError):
         MANY.compile_reader(as_json=True)(b"{")

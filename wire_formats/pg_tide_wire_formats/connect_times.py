@@ -4,7 +4,7 @@ Years are counted as PostgreSQL and Java do, on the Gregorian calendar for all t
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
@@ -17,8 +17,10 @@ TimeMode = Literal[
 Convert = Callable[[str], int | str]
 """From PostgreSQL's text to the value; ValueError when it is none."""
 
-# What Debezium has for PostgreSQL's infinity, whatever the unit (PGStatement.DATE_POSITIVE_INFINITY).
-INFINITIES: Final = {"infinity": 9223372036825200000, "-infinity": -9223372036832400000}
+# What Debezium has for PostgreSQL's infinity: in milliseconds PGStatement.DATE_POSITIVE_INFINITY, in finer units
+# what that becomes in 64 bits.
+INFINITE_MS: Final = {"infinity": 9223372036825200000, "-infinity": -9223372036832400000}
+INFINITE: Final = {"infinity": 2**63 - 1, "-infinity": -(2**63)}
 
 _DAY_US: Final = 86_400_000_000
 _DATE: Final = r"(\d{4,7})-(\d\d)-(\d\d)"
@@ -67,23 +69,29 @@ def timestamp_type(mode: TimeMode, precision: int) -> tuple[Schema, Convert]:
     if mode == "isostring":
         return node("string", name="io.debezium.time.IsoTimestamp", version=1), _iso_timestamp
     if mode == "connect":
-        return node(
-            "int64", name="org.apache.kafka.connect.data.Timestamp", version=1
-        ), lambda text: _timestamp_us(text) // 1000
+        return node("int64", name="org.apache.kafka.connect.data.Timestamp", version=1), _or_infinity(
+            lambda text: _timestamp_us(text) // 1000, INFINITE_MS
+        )
     if mode == "nanoseconds":
         return node("int64", name="io.debezium.time.NanoTimestamp", version=1), _or_infinity(
-            lambda text: _in_64_bits(_timestamp_us(text) * 1000)
+            lambda text: _in_64_bits(_timestamp_us(text) * 1000, "nanoseconds"), INFINITE
         )
     if mode.startswith("adaptive") and precision <= 3:
         return node("int64", name="io.debezium.time.Timestamp", version=1), _or_infinity(
-            lambda text: _exact_ms(_timestamp_us(text))
+            lambda text: _exact_ms(_timestamp_us(text)), INFINITE_MS
         )
-    return node("int64", name="io.debezium.time.MicroTimestamp", version=1), _or_infinity(_timestamp_us)
+    return node("int64", name="io.debezium.time.MicroTimestamp", version=1), _or_infinity(
+        lambda text: _in_64_bits(_timestamp_us(text), "microseconds"), INFINITE
+    )
 
 
-def timestamptz_type() -> tuple[Schema, Convert]:
-    """The schema of a timestamp with zone, and what makes its value: ISO 8601 in UTC, in every mode."""
-    return node("string", name="io.debezium.time.ZonedTimestamp", version=1), _zoned_timestamp
+def timestamptz_type(precision: int) -> tuple[Schema, Convert]:
+    """The schema of a timestamp with zone, and what makes its value: ISO 8601 in UTC, in every mode.
+
+    The fraction has as many digits as the type, also where they are zeros (ZonedTimestamp.getDateTimeFormatter).
+    """
+    schema = node("string", name="io.debezium.time.ZonedTimestamp", version=1)
+    return schema, lambda text: _zoned_timestamp(text, precision)
 
 
 def timetz_type() -> tuple[Schema, Convert]:
@@ -96,8 +104,8 @@ def interval_type() -> tuple[Schema, Convert]:
     return node("int64", name="io.debezium.time.MicroDuration", version=1), _interval_us
 
 
-def _or_infinity(convert: Convert) -> Convert:
-    return lambda text: INFINITIES[text] if text in INFINITIES else convert(text)
+def _or_infinity(convert: Convert, infinite: Mapping[str, int]) -> Convert:
+    return lambda text: infinite[text] if text in infinite else convert(text)
 
 
 def _exact_ms(micros: int) -> int:
@@ -107,9 +115,9 @@ def _exact_ms(micros: int) -> int:
     return millis
 
 
-def _in_64_bits(number: int) -> int:
+def _in_64_bits(number: int, unit: str) -> int:
     if not -(2**63) <= number < 2**63:
-        raise ValueError("it is outside 64 bits of nanoseconds")
+        raise ValueError(f"it is outside 64 bits of {unit}")
     return number
 
 
@@ -147,7 +155,7 @@ def _civil_from_days(days: int) -> tuple[int, int, int]:
 def _days(text: str) -> int:
     found = _DATE_RE.fullmatch(text)
     if found is None:
-        raise ValueError("it is no date" if text not in INFINITIES else "an infinite date has no number")
+        raise ValueError("it is no date" if text not in INFINITE else "an infinite date has no number")
     year, month, day, is_bc = found.groups()
     return _days_from_civil(1 - int(year) if is_bc else int(year), int(month), int(day))
 
@@ -193,15 +201,15 @@ def _parsed(text: str) -> tuple[int, int | None]:
             pass
     found = _TIMESTAMP_RE.fullmatch(text)
     if found is None:
-        raise ValueError("it is no timestamp" if text not in INFINITIES else "an infinite one has no number")
+        raise ValueError("it is no timestamp" if text not in INFINITE else "an infinite one has no number")
     year, month, day, hour, minute, second, fraction, zone, is_bc = found.groups()
     days = _days_from_civil(1 - int(year) if is_bc else int(year), int(month), int(day))
     micros = days * _DAY_US + _clock_us(hour, minute, second, fraction)
     return micros, None if zone is None else _zone_us(zone)
 
 
-def _zoned_timestamp(text: str) -> str:
-    if text in INFINITIES:
+def _zoned_timestamp(text: str, digits: int) -> str:
+    if text in INFINITE:
         return text
     if len(text) in (25, 32) and text[10] == "T" and text[0] != "0":
         # The usual lengths; the standard library takes a fifth of the time.
@@ -212,27 +220,29 @@ def _zoned_timestamp(text: str) -> str:
         except (ValueError, OverflowError):
             pass
         else:
-            return (usual.rstrip("0") if "." in usual else usual) + "Z"
+            return usual[:19] + _fraction(usual[20:], digits) + "Z"
     micros, zone_us = _parsed(text)
     if zone_us is None:
         raise ValueError("it has no zone")
-    return _iso(micros - zone_us) + "Z"
+    return _iso(micros - zone_us, digits) + "Z"
 
 
 def _zoned_time(text: str) -> str:
     found = _TIME_RE.fullmatch(text)
     if found is None or found[5] is None:
         raise ValueError("it is no time of day" if found is None else "it has no zone")
-    return _iso_time((_clock_us(*found.groups()[:4]) - _zone_us(found[5])) % _DAY_US) + "Z"
+    micros = _clock_us(*found.groups()[:4]) - _zone_us(found[5])
+    # The end of the day by the clock of UTC stays that (PostgresTimeBoundary).
+    return _iso_time(micros if micros == _DAY_US and text.startswith("24") else micros % _DAY_US) + "Z"
 
 
 def _iso_timestamp(text: str) -> str:
     return _iso(_timestamp_us(text)) + "Z"
 
 
-def _iso(micros: int) -> str:
+def _iso(micros: int, digits: int = 0) -> str:
     days, of_day = divmod(micros, _DAY_US)
-    return f"{_iso_date(days)}T{_iso_time(of_day)}"
+    return f"{_iso_date(days)}T{_iso_time(of_day, digits)}"
 
 
 def _iso_date(days: int) -> str:
@@ -242,11 +252,16 @@ def _iso_date(days: int) -> str:
     return f"{sign}{abs(year):04}-{month:02}-{day:02}"
 
 
-def _iso_time(of_day: int) -> str:
-    # Java's ISO_LOCAL_TIME: the fraction has no zeros at its end.
+def _iso_time(of_day: int, digits: int = 0) -> str:
     seconds, micros = divmod(of_day, 1_000_000)
-    fraction = f".{micros:06}".rstrip("0") if micros else ""
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+    clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return clock + _fraction(f"{micros:06}", digits)
+
+
+def _fraction(micros: str, digits: int) -> str:
+    # Java's ISO_LOCAL_TIME has no zeros at its end, other formats a number of digits.
+    fraction = micros.rstrip("0").ljust(digits, "0")
+    return f".{fraction}" if fraction else ""
 
 
 def _interval_us(text: str) -> int:
@@ -258,4 +273,5 @@ def _interval_us(text: str) -> int:
     clock = 0
     if hours is not None:
         clock = (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 1_000_000 + _fraction_us(fraction)
-    return int(all_days * _DAY_US) + (-clock if sign == "-" else clock)
+    micros = int(all_days * _DAY_US) + (-clock if sign == "-" else clock)
+    return _in_64_bits(micros, "microseconds")

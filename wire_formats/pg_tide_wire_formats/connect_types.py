@@ -101,11 +101,13 @@ _NAME_RE: Final = re.compile(
     r"([a-z][a-z0-9_]*(?: [a-z][a-z]+)*?) ?(?:\( ?(\d+) ?(?:, ?(\d+) ?)?\))?"
     r"( with time zone| without time zone)?((?:\[\])?)"
 )
+_INTERVAL_RE: Final = re.compile(r"interval(?: (?:to )?(?:year|month|day|hour|minute|second))*")
 _NUMERIC_RE: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _PLAIN_RE: Final = re.compile(r"(-?\d{1,18})\.(\d{1,18})")
 _UUID_RE: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 _OID_RE: Final = re.compile(r"[0-9]{1,10}")  # to_jsonb writes it as a string
+# What is no number, and what Debezium calls it in a text (io.debezium.data.SpecialValueDecimal).
+_SPECIAL_VALUES: Final = {"NaN": "NAN", "Infinity": "POSITIVE_INFINITY", "-Infinity": "NEGATIVE_INFINITY"}
 # As many digits as PostgreSQL's numeric may have: nothing is ever rounded.
 _EXACT: Final = Context(prec=131_072 + 16_383, Emax=999_999, Emin=-999_999)
 _FLOAT32_MAX: Final = 3.4028235677973366e38
@@ -132,6 +134,7 @@ def column_type(type_name: str, modes: Modes) -> ColumnType:
 def _scalar(base: str, arguments: list[int], modes: Modes) -> ColumnType | None:
     if base in ("numeric", "character varying", "character"):
         return _numeric(arguments, modes.decimals) if base == "numeric" else _string(base)
+    base = "interval" if _INTERVAL_RE.fullmatch(base) else base
     if arguments and not base.startswith("time") and base != "interval":
         return None
     precision = arguments[0] if arguments else 6
@@ -176,7 +179,7 @@ def _timed(base: str, precision: int, mode: TimeMode) -> ColumnType | None:
         case "time with time zone":
             schema, convert = timetz_type()
         case "timestamp with time zone":
-            schema, convert = timestamptz_type()
+            schema, convert = timestamptz_type(precision)
         case "interval":
             schema, convert = interval_type()
         case _:
@@ -216,6 +219,8 @@ def _array_of(element: ColumnType) -> ColumnType:
             raise MisfitError(f"expected an array of one dimension, not {what(value)}")
         return [None if each is None else convert(each) for each in value]
 
+    if element.reads is msgspec.Raw and (finish := element.finish) is not None:
+        return ColumnType(array(element.schema), elements, list[msgspec.Raw], lambda raw: [*map(finish, raw)])
     return ColumnType(array(element.schema), elements)
 
 
@@ -226,9 +231,8 @@ def _boolean(value: Any) -> bool:
 
 
 def _integer(base: str) -> ColumnType:
-    kind = _INTEGERS[base]
+    kind, is_oid = _INTEGERS[base], base == "oid"
     bits = int(kind[3:])
-    is_oid = base == "oid"
     low, high = (0, 2**32 - 1) if is_oid else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
     def integer(value: Any) -> int:
@@ -264,7 +268,7 @@ def _double(value: Any) -> float:
 
 
 def _is_no_number(value: Any) -> bool:
-    return type(value) is str and value in _NO_NUMBERS
+    return type(value) is str and value in _SPECIAL_VALUES
 
 
 def _float32(value: Any) -> float:
@@ -358,9 +362,8 @@ def _variable_scale() -> ColumnType:
     schema = struct(fields, optional=True, name=name, version=1, doc="Variable scaled decimal")
 
     def scaled(value: Any) -> dict[str, Any]:
-        number = _decimal(value, "numeric")
-        exponent = number.as_tuple().exponent
-        scale = max(0, -exponent) if isinstance(exponent, int) else 0
+        number = _EXACT.normalize(_decimal(value, "numeric"))  # Debezium strips zeros behind the fraction
+        scale = max(0, -int(number.as_tuple().exponent))
         return {"scale": scale, "value": _big_endian(int(_EXACT.scaleb(number, scale)))}
 
     return ColumnType(schema, scaled)
@@ -385,7 +388,7 @@ def _numeric_as_double(value: Any) -> float:
 
 def _numeric_as_string(value: Any) -> str:
     if _is_no_number(value):
-        return str(value)
+        return _SPECIAL_VALUES[value]
     return format(_decimal(value, "numeric"), "f")
 
 

@@ -2,7 +2,7 @@
 
 Sources: io.debezium.data.Envelope, io.debezium.connector.postgresql.PostgresSourceInfoStructMaker, and for the
 frame org.apache.kafka.connect.json.JsonConverter. What an outbox can't say truthfully is null: the position in
-the WAL (``lsn``, ``sequence``), the transaction (``txId``, ``xmin``, ``transaction``).
+the WAL (``lsn``, ``sequence``, ``origin``, ``origin_lsn``), the transaction (``txId``, ``xmin``, ``transaction``).
 """
 
 import re
@@ -19,7 +19,7 @@ CONNECTOR: Final = "postgresql"
 
 _SNAPSHOTS: Final = "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental"
 _TIMES: Final = frozenset({"ts_ms", "ts_us", "ts_ns"})
-_UNSAFE_RE: Final = re.compile(r"[^A-Za-z0-9_.]")
+_UNSAFE_RE: Final = re.compile(r"[^A-Za-z0-9._-]")
 
 JsonRow = bytes
 """A row as JSON; it goes into the envelope as it is."""
@@ -38,14 +38,22 @@ class Source:
     schema: str
     table: str
 
-    def schema_name(self, part: str) -> str:
-        """The full name of a schema: ``Envelope``, ``Value`` or ``Key``.
+    avro_names: bool = True  # Debezium's schema.name.adjustment.mode: avro, else none
 
-        Characters that Avro forbids become ``_``, and a name that begins with a digit gets one in front
-        (io.debezium.schema.SchemaNameAdjuster).
+    def schema_name(self, part: str) -> str:
+        """The full name of a schema: ``Envelope``, ``Value`` or ``Key`` behind the name of the table's topic.
+
+        What no topic's name may have becomes ``_``, for each code unit of UTF-16 (io.debezium.schema.
+        AbstractTopicNamingStrategy); in names for Avro a ``-`` as well, and a part that begins with a digit gets
+        one in front (io.debezium.schema.SchemaNameAdjuster, which sees to the first part only).
         """
-        name = _UNSAFE_RE.sub("_", f"{self.server_name}.{self.schema}.{self.table}.{part}")
-        return ".".join(f"_{each}" if each[:1].isdigit() else each for each in name.split("."))
+        topic = f"{self.server_name}.{self.schema}.{self.table}"
+        name = _UNSAFE_RE.sub(lambda found: "__" if found[0] > "\uffff" else "_", topic) + f".{part}"
+        if not self.avro_names:
+            return name
+        return ".".join(
+            f"_{each}" if each[:1].isdigit() else each for each in name.replace("-", "_").split(".")
+        )
 
 
 def source_schema() -> Schema:
@@ -73,6 +81,8 @@ def source_schema() -> Schema:
         "txId": number,
         "lsn": number,
         "xmin": number,
+        "origin": text,
+        "origin_lsn": number,
     }
     name = "io.debezium.connector.postgresql.Source"
     return struct(list(fields.items()), optional=False, name=name, version=1)
@@ -121,6 +131,8 @@ def source_value(source: Source, created_us: int) -> dict[str, Any]:
         "txId": None,
         "lsn": None,
         "xmin": None,
+        "origin": None,
+        "origin_lsn": None,
     }
 
 

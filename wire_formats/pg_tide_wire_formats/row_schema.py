@@ -85,12 +85,18 @@ class Rows:
         finish_json = compile_json(self.schema("row"))
 
         raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
-        texts = [name for name, each in self._types.items() if each.reads is msgspec.Raw]
+        texts = {
+            name: (msgspec.json.Decoder(each.reads), each.finish)
+            for name, each in self._types.items()
+            if each.reads in (msgspec.Raw, list[msgspec.Raw]) and each.finish is not None
+        }
 
         def long_way(text: bytes) -> Any:
             row = self.convert(parse(text))
             found = raw.decode(text) if texts else {}
-            row |= {name: bytes(found[name]).decode() for name in texts if row[name] is not None}
+            for name, (decoder, finish) in texts.items():
+                if row[name] is not None:
+                    row[name] = finish(decoder.decode(found[name]))
             return finish_json(row) if as_json else row
 
         quick = self._quick_struct()
