@@ -175,7 +175,8 @@ def sum_of(*files: Path) -> str:
 def answers(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> list[Line]:
     """The lines of JSON that a program prints."""
     printed = call(command, environment)
-    return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    lines = printed.split("\n")  # splitlines would split at characters that JSON may have in a text
+    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 def call(
