@@ -207,8 +207,14 @@ def test_what_fits_the_inferred_row_schema_is_sent_and_what_does_not_is_in_error
         ("total", "string"),
     ]
     assert [value["payload"]["after"] for value in values] == [
-        {"at": "2024-02-29T12:00:00.5Z", "id": 1, "note": None, "lines": '[{"sku": "A"}]', "total": "10.25"},
-        {"at": "2024-03-01T12:00:00Z", "id": 20, "note": "it's", "lines": "[]", "total": "7"},
+        {
+            "at": "2024-02-29T12:00:00.500000Z",
+            "id": 1,
+            "note": None,
+            "lines": '[{"sku": "A"}]',
+            "total": "10.25",
+        },
+        {"at": "2024-03-01T12:00:00.000000Z", "id": 20, "note": "it's", "lines": "[]", "total": "7"},
         {"at": None, "id": 23, "note": None, "lines": None, "total": None},
     ]
     assert "does not fit the row schema: column 'id': expected a bigint" in fraction["error"]
