@@ -12,7 +12,7 @@ from pg_tide_relay.errors import ErrorClass, MessageError
 from pg_tide_relay.gate import Gate, OnReport
 from pg_tide_relay.kafka_errors import classify
 from pg_tide_relay.produce import RecordProducer
-from pg_tide_relay.recovery import Failure, errors_of, reporter
+from pg_tide_relay.recovery import Failure, both_of, reporter
 from pg_tide_relay.schemas import SchemaWanted
 from pg_tide_relay.window import Batch, Outcome, Window
 
@@ -51,7 +51,8 @@ class HandOver:
         self._pipelined = pipelined
         self._is_open = is_open
         self._gates: dict[str, Gate] = {}
-        self._begun: tuple[Batch, int] | None = None  # its first record of two is handed over
+        # A message whose first record of two is handed over, and what takes the reports of both.
+        self._begun: tuple[Batch, int, OnReport] | None = None
         self.count = 0
         """Records handed over."""
         self.alone: tuple[Batch, int] | None = None
@@ -93,9 +94,11 @@ class HandOver:
             batch.suspects.discard(place)
             batch.next = place + 1
             return True
-        if self.alone is None and self._producer.outstanding() == 0:
+        if self._has_begun(batch, place) or (self.alone is None and self._producer.outstanding() == 0):
             went_on = self._hand_over_many(batch, place + 1)
-            if went_on and batch.outcomes[place] == Outcome.UNSETTLED:
+            # Of two records the first may be refused before the second can go.
+            is_on_its_way = went_on or self._has_begun(batch, place)
+            if is_on_its_way and batch.outcomes[place] == Outcome.UNSETTLED:
                 self.alone = (batch, place)
             batch.next = place
         return False
@@ -167,15 +170,20 @@ class HandOver:
 
         The client's queue may be full between the two; the first is not handed over again.
         """
-        if self._begun is None or self._begun[0] is not batch or self._begun[1] != place:
-            if not self._pass(gate, record, place, errors_of(on_report)):
+        begun = self._begun
+        if begun is None or not self._has_begun(batch, place):
+            on_report = both_of(on_report)
+            if not self._pass(gate, record, place, on_report):
                 return False
             self.count += 1
-            self._begun = (batch, place)
-        if not self._pass(gate, record._replace(value=None), place, on_report):
+            begun = self._begun = batch, place, on_report
+        if not self._pass(gate, record._replace(value=None), place, begun[2]):
             return False
         self._begun = None
         return True
+
+    def _has_begun(self, batch: Batch, place: int) -> bool:
+        return self._begun is not None and self._begun[0] is batch and self._begun[1] == place
 
     def _pass(self, gate: Gate, record: Record, place: int, on_report: OnReport) -> bool:
         """A record with a key; False: some partition has acknowledged nothing, and it has to wait."""

@@ -66,16 +66,21 @@ def reporter(batch: Batch, failures: list[Failure]) -> Callable[[int, KafkaError
     return on_report
 
 
-def errors_of(
+def both_of(
     on_report: Callable[[int, KafkaError | None, Message], None],
 ) -> Callable[[int, KafkaError | None, Message], None]:
-    """What takes the report of the first of two records: only its failure says something about the message."""
+    """What takes the reports of a message's two records: delivered with the second, and not when either failed."""
+    missing = 2
 
-    def on_first_report(place: int, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            on_report(place, error, message)
+    def on_one_report(place: int, error: KafkaError | None, message: Message) -> None:
+        nonlocal missing
+        if error is None:
+            missing -= 1
+            if missing:
+                return
+        on_report(place, error, message)
 
-    return on_first_report
+    return on_one_report
 
 
 def judge(
@@ -101,12 +106,14 @@ def judge(
 
 def mark_suspects(failures: Sequence[Failure], *, topic_is_template: bool) -> int:
     """Remember who has to be sent alone; returns how many."""
-    count = 0
-    for batch, place, error, _ in failures:
-        if classify(error, topic_is_template=topic_is_template) is ErrorClass.MESSAGE:
-            batch.suspects.add(place)
-            count += 1
-    return count
+    suspects = {
+        (batch, place)
+        for batch, place, error, _ in failures
+        if classify(error, topic_is_template=topic_is_template) is ErrorClass.MESSAGE
+    }
+    for batch, place in suspects:
+        batch.suspects.add(place)
+    return len(suspects)
 
 
 def _trouble_of_failure(failure: Failure, topic_is_template: bool) -> Trouble:

@@ -10,7 +10,7 @@ from delivery_kit import ORIGIN, a_config, a_row
 from pg_tide_relay.checks import Checks
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.hand_over import HandOver
-from pg_tide_relay.recovery import Failure
+from pg_tide_relay.recovery import Failure, mark_suspects
 from pg_tide_relay.window import Batch, Outcome, Window
 
 CONFIG = a_config(topic="t", wire_format="debezium")
@@ -115,6 +115,48 @@ def test_a_failure_of_either_is_the_messages() -> None:
         client.reports[place](KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), Report())
     assert [failure.place for failure in failures] == [0, 1]
     assert not any(batch.outcomes)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("failed", [0, 1])
+def test_a_message_is_not_delivered_when_one_of_two_failed_whichever_is_reported_last(
+    order: tuple[int, int], failed: int
+) -> None:
+    client = Client(10)
+    made, batch, failures = hand_over(client)
+    made.run()
+    for place in order:
+        error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if place == failed else None
+        client.reports[place](error, Report())
+    assert batch.outcomes[0] == Outcome.UNSETTLED
+    assert mark_suspects(failures, topic_is_template=False) == 1
+
+
+def test_two_failed_records_are_one_suspect() -> None:
+    client = Client(10)
+    made, batch, failures = hand_over(client)
+    made.run()
+    for place in (0, 1):
+        client.reports[place](KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), Report())
+    assert mark_suspects(failures, topic_is_template=False) == 1
+    assert batch.suspects == {0}
+
+
+def test_a_suspect_is_alone_on_its_way_from_its_first_record_on() -> None:
+    """Its tombstone waits for the partition; when the event is refused before, no other message is to blame."""
+    client = Client(10)
+    made, batch, _ = hand_over(client, guarded=True)
+    batch.suspects.add(0)
+    made.run()
+    assert client.taken == ALL[:1]
+    assert made.alone == (batch, 0)
+    client.reports.pop(0)(None, Report())
+    made.run()
+    made.run()
+    assert client.taken == ALL[:2]
+    client.reports.pop(0)(None, Report())
+    made.run()
+    assert client.taken == ALL
 
 
 def test_the_first_record_of_a_partition_is_awaited_and_its_tombstone_waits() -> None:
