@@ -12,7 +12,7 @@ from pg_tide_relay.message import Row
 from pg_tide_relay.route import compile_topic
 from pg_tide_sql.versions import RELEASE
 from pg_tide_wire_formats.debezium import Source, compile_envelope, compile_key, envelope_schema
-from pg_tide_wire_formats.documents import render
+from pg_tide_wire_formats.documents import DocumentError, render
 from pg_tide_wire_formats.headers import Header
 
 _TOPIC_PARTS = 3
@@ -124,7 +124,14 @@ def _compile_struct_key(
     else:
         as_json = compile_key(rows.key_schema(source.schema_name("Key")), with_schema=with_schema)
 
-    return lambda row, key: as_json(rows.key_of(row, key_place(row), key))
+    def struct_key(row: Row, key: bytes | None) -> bytes:
+        columns = rows.key_of(row, key_place(row), key)
+        try:
+            return as_json(columns)
+        except DocumentError as error:
+            raise MessageError(row[0], f"its key can't be written: {error}") from error
+
+    return struct_key
 
 
 def key_place(row: Row) -> int | None:

@@ -202,7 +202,7 @@ def _is_same(first: str | None, second: str) -> bool:
     """Whether two texts are the same schema, whatever the order of members."""
     try:
         return first is not None and bool(json.loads(first) == json.loads(second))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

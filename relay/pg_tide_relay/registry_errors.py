@@ -24,7 +24,7 @@ _AWAY: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUES
 # What a connection that breaks off looks like to TLS.
 _BROKEN_OFF: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
-NOT_THE_API: Final = (TypeError, ValueError, KeyError, AttributeError)
+NOT_THE_API: Final = (TypeError, ValueError, KeyError, AttributeError, RecursionError)
 """What the client raises when an answer is no document, or another one than the API's."""
 
 _TEXT_MAX: Final = 500

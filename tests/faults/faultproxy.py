@@ -97,6 +97,15 @@ class FaultProxy:
         for connection in self._connections:
             connection.release()
 
+    def cut(self, *, on_the_way: bool) -> int:
+        """Close the connections that are open now, how many; ``on_the_way``: what is on its way is lost with them."""
+        cut = [connection for connection in self._connections if connection.is_open]
+        for connection in cut:
+            if on_the_way:
+                connection.hold()
+            connection.close()
+        return len(cut)
+
     @property
     def kept(self) -> bytes:
         """What is on its way, of clients that are still there."""

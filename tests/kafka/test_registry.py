@@ -334,6 +334,22 @@ def test_a_url_at_which_there_is_no_registry_is_said(
     assert "/apis/ccompat/v7" in row.cure
 
 
+def test_an_answer_that_cannot_be_read_ends_no_relay(
+    tide: Tide, topic: str, front: Front, start_relay: StartRelay, read_topic: ReadTopic
+) -> None:
+    """A document nested more deeply than the registry's client can read."""
+    front.fault = Fault(status=200, body=b"[" * 100_000)
+    avro_pipeline(tide, topic, front.url)
+    relay = start_relay(tide.dsn)
+    row = tide.until_state("error")
+    assert (row.error_class, row.error_code) == ("configuration", "REGISTRY_URL")
+    front.fault = None
+    message = tide.publish(PAYLOAD)
+    tide.until_settled()
+    assert ids(read_topic(topic, 1)) == [message]
+    assert relay.exit_code is None
+
+
 def test_of_several_registries_the_next_one_is_asked_when_one_is_away(
     tide: Tide, topic: str, new_front: NewFront, start_relay: StartRelay, read_topic: ReadTopic
 ) -> None:

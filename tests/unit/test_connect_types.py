@@ -165,6 +165,11 @@ def test_a_type_has_debeziums_schema_and_value(
         ("interval", '"178000000 years"', "it is outside 64 bits of microseconds"),
         ("timestamptz", '"2026-01-31T09:15:00"', "it has no zone"),
         ("interval", '"P1D"', "it is no interval in PostgreSQL's own style (intervalstyle postgres)"),
+        ("interval", '"99999999999 years"', "it is outside 64 bits of microseconds"),
+        ("numeric", '"1e131072"', 'expected a numeric, not the string "1e131072"'),
+        ("numeric", '"1e-16384"', 'expected a numeric, not the string "1e-16384"'),
+        ("numeric", '"1e1000000000"', 'expected a numeric, not the string "1e1000000000"'),
+        ("numeric(4,2)", '"1e1000000000"', 'expected a numeric(4,2), not the string "1e1000000000"'),
         ("numeric(4,2)", "100", "expected a numeric(4,2), not the number 100"),
         ("numeric(4,2)", "1.001", "expected a numeric(4,2), not the number 1.001"),
         ("numeric(4,2)", '"NaN"', '"NaN" (decimal_handling_mode double and string can express it)'),
@@ -217,6 +222,9 @@ def test_a_decimal_keeps_every_digit() -> None:
     value = converted("numeric", f"{digits}.{digits}")
     assert Decimal(int.from_bytes(value["value"], "big", signed=True)).as_tuple().digits == (9,) * 2000
     assert value["scale"] == 1000
+    assert converted("numeric", '"1e131071"')["scale"] == 0
+    assert converted("numeric", '"1e-16383"') == {"scale": 16_383, "value": b"\x01"}
+    assert converted("numeric(4,2)", '"0e9"') == b"\x00"
 
 
 @given(st.integers(-(10**38) + 1, 10**38 - 1), st.integers(0, 38))

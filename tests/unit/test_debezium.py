@@ -210,3 +210,9 @@ def test_a_row_schema_that_is_none_is_the_pipelines_error(wire_config: dict[str,
     with pytest.raises(ConfigurationError) as caught:
         compile_shape(debezium(**wire_config), ORIGIN)
     assert str(caught.value) == message
+
+
+def test_a_key_that_is_nested_too_deeply_is_its_messages_error() -> None:
+    shape = compile_shape(debezium(key_strategy="struct", key_fields=["id"]), ORIGIN)
+    with pytest.raises(MessageError, match="its key can't be written"):
+        shape(a_row(payload=b'{"id": ' + b"[" * 300 + b"]" * 300 + b"}"))

@@ -1,15 +1,17 @@
 """What errors lead to that no real broker gives on demand: a producer that answers as told."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import KafkaError
 
 from delivery_kit import Driver, a_config, a_row
+from pg_tide_relay.encode import Record
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.kafka_errors import classify
+from pg_tide_relay.message import Row
 from pg_tide_relay.produce import DebugLog, ProducerEvent, RecordProducer
 
 
@@ -160,6 +162,25 @@ def test_an_error_that_is_not_the_messages_is_tried_again_until_it_passes(
     driver.run_until_settled(1)
     driver.run_until(lambda: driver.delivery.state.name is StateName.RUNNING)
     driver.close()
+
+
+def test_a_defect_of_the_relay_stops_the_pipeline_at_its_message_and_not_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All other pipelines go on; what is before the message is delivered, nothing behind it is sent."""
+    driver, producers = a_driver()
+    shape = driver.delivery._shape
+
+    def defective(row: Row) -> Record | None:
+        return shape(row) if row[0] != 2 else cast(Record, row[0] / 0)
+
+    monkeypatch.setattr(driver.delivery, "_shape", defective)
+    driver.submit(a_row(1, key=b"A"), a_row(2, key=b"A"), a_row(3, key=b"A"))
+    driver.run_until(lambda: driver.delivery.state.name is StateName.STOPPED)
+    assert driver.delivery.state.message_id == 2
+    assert "a defect of it: ZeroDivisionError: division by zero" in (driver.delivery.state.cause or "")
+    assert driver.settled_id == 1
+    assert producers.sent == [[1]]
 
 
 def test_after_a_refusal_for_size_produce_batches_are_halved() -> None:

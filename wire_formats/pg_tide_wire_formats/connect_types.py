@@ -8,7 +8,7 @@ import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal, DecimalException
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -108,8 +108,10 @@ _UUID_RE: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{
 _OID_RE: Final = re.compile(r"[0-9]{1,10}")  # to_jsonb writes it as a string
 # What is no number, and what Debezium calls it in a text (io.debezium.data.SpecialValueDecimal).
 _SPECIAL_VALUES: Final = {"NaN": "NAN", "Infinity": "POSITIVE_INFINITY", "-Infinity": "NEGATIVE_INFINITY"}
-# As many digits as PostgreSQL's numeric may have: nothing is ever rounded.
-_EXACT: Final = Context(prec=131_072 + 16_383, Emax=999_999, Emin=-999_999)
+# Digits that PostgreSQL's numeric may have in front of the point, and behind: nothing is ever rounded.
+_DIGITS_MAX: Final = 131_072
+_FRACTION_MAX: Final = 16_383
+_EXACT: Final = Context(prec=_DIGITS_MAX + _FRACTION_MAX, Emax=999_999, Emin=-999_999)
 _FLOAT32_MAX: Final = 3.4028235677973366e38
 
 
@@ -347,7 +349,8 @@ def _fixed_scale(precision: int, scale: int) -> ColumnType:
             if abs(whole) < bound:
                 return _big_endian(whole)
         number = _EXACT.scaleb(_decimal(value, words), scale)
-        whole = int(number)
+        # Asked first, because an integer of very many digits takes seconds.
+        whole = int(number) if not number or number.adjusted() < precision else bound
         if whole != number or abs(whole) >= bound:
             raise MisfitError(f"expected a {words}, not {what(value)}")
         return _big_endian(whole)
@@ -363,7 +366,7 @@ def _variable_scale() -> ColumnType:
 
     def scaled(value: Any) -> dict[str, Any]:
         number = _EXACT.normalize(_decimal(value, "numeric"))  # Debezium strips zeros behind the fraction
-        scale = max(0, -int(number.as_tuple().exponent))
+        scale = max(0, -_exponent(number))
         return {"scale": scale, "value": _big_endian(int(_EXACT.scaleb(number, scale)))}
 
     return ColumnType(schema, scaled)
@@ -375,11 +378,19 @@ def _decimal(value: Any, words: str) -> Decimal:
         text = repr(text)
     if type(text) is int or (type(text) is str and _NUMERIC_RE.fullmatch(text)):
         try:
-            return _EXACT.create_decimal(text)
-        except InvalidOperation:
+            number = _EXACT.create_decimal(text)
+        except DecimalException:
             pass
+        else:
+            if number.adjusted() < _DIGITS_MAX and -_exponent(number) <= _FRACTION_MAX:
+                return number
     hint = "" if not _is_no_number(value) else " (decimal_handling_mode double and string can express it)"
     raise MisfitError(f"expected a {words}, not {what(value)}{hint}")
+
+
+def _exponent(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else 0
 
 
 def _numeric_as_double(value: Any) -> float:
