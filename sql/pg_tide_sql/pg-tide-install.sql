@@ -1840,6 +1840,10 @@ declare
   v_problem record;
   v_errors text[] := array[]::text[];
 begin
+  -- A relay could not even read it, and would end with all its pipelines.
+  if jsonb_path_exists(_config_refuse.config, '$.**{101}') then
+    v_errors := v_errors || 'it is nested more than 100 levels deep'::text;
+  end if;
   for v_problem in select v.path, v.severity, v.message from tide.relay_validate(_config_refuse.config) v loop
     if v_problem.severity = 'error' then
       v_errors := v_errors || format('%s: %s', v_problem.path, v_problem.message);
@@ -5298,6 +5302,15 @@ as $$
      "test": "one_of",
      "values": [
       "avro"
+     ]
+    },
+    {
+     "keys": [
+      "wire_format"
+     ],
+     "test": "one_of",
+     "values": [
+      "debezium"
      ]
     },
     {

@@ -269,6 +269,7 @@ def _relations_of_events(are_avro: Condition) -> tuple[Relation, ...]:
             at="serialization.format",
             when=(
                 are_avro,
+                Condition(test="one_of", keys=("wire_format",), values=("debezium",)),
                 Condition(test="unset", keys=("wire_config.row_schema",)),
                 Condition(test="none_of", keys=("wire_config.payload_as",), values=("opaque",)),
             ),

@@ -2825,6 +2825,15 @@ as $$
     },
     {
      "keys": [
+      "wire_format"
+     ],
+     "test": "one_of",
+     "values": [
+      "debezium"
+     ]
+    },
+    {
+     "keys": [
       "wire_config.row_schema"
      ],
      "test": "unset",

@@ -1,6 +1,6 @@
 -- Pipelines: set, enable, disable, drop, in any order; what is written down about it; what is refused.
 begin;
-select plan(64);
+select plan(65);
 
 select tide.outbox_create('orders'), tide.outbox_create('payments');
 
@@ -93,6 +93,9 @@ select refuses($$select tide.relay_set_outbox('x', 'orders', 'x', null)$$, 'TD02
   'the configuration of pipeline ''x'' is not valid: $: must be an object, not null', '%tide.config_keys%', 'no configuration');
 select refuses($$select tide.relay_set_outbox('x', 'orders', 'x', '[]')$$, 'TD020',
   'the configuration of pipeline ''x'' is not valid: $: must be an object, not a list', '%tide.config_keys%', 'a list');
+select refuses(
+  format('select tide.relay_set_outbox(''x'', ''orders'', ''x'', minimal_config() || %L)', '{"headers": ' || repeat('[', 101) || repeat(']', 101) || '}'), 'TD020',
+  'the configuration of pipeline ''x'' is not valid: it is nested more than 100 levels deep', '%tide.config_keys%', 'more levels than a relay could read');
 create function detail_of(statement text) returns text language plpgsql as $$
 declare
   v_detail text;
