@@ -1243,7 +1243,7 @@ begin
 end $$;
 comment on function tide._row_schema_faults(jsonb) is 'What is wrong with the columns of a row schema, each with its place; no row: nothing';
 
-create function tide._row_schema_checked(outbox text, columns jsonb) returns jsonb
+create function tide._row_schema_checked(outbox text, columns jsonb, place text) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   v_faults text[];
@@ -1252,7 +1252,7 @@ begin
     raise exception using errcode = 'TD006', message = format('the columns of a row schema of outbox %L are null', _row_schema_checked.outbox),
       hint = 'Pass a list: ''[{"name": "id", "type": "bigint"}]''.';
   end if;
-  v_faults := array(select f from tide._row_schema_faults(_row_schema_checked.columns) f);
+  v_faults := array(select _row_schema_checked.place || f from tide._row_schema_faults(_row_schema_checked.columns) f);
   if v_faults <> '{}' then
     raise exception using errcode = 'TD024',
       message = format('the row schema of outbox %L is not valid: %s', _row_schema_checked.outbox, v_faults[1]),
@@ -1263,14 +1263,15 @@ begin
   return (select jsonb_agg(jsonb_build_object('name', e.value -> 'name', 'type', tide._row_schema_type(e.value ->> 'type')) order by e.place)
             from jsonb_array_elements(_row_schema_checked.columns) with ordinality as e (value, place));
 end $$;
-comment on function tide._row_schema_checked(text, jsonb) is 'The columns of a row schema with the names of types made uniform; raises TD006 or TD024 with all faults';
+comment on function tide._row_schema_checked(text, jsonb, text) is
+  'The columns of a row schema with the names of types made uniform; raises TD006 or TD024 with all faults, each behind the place that the columns stand at';
 
 -- Locks: the outbox's row, FOR NO KEY UPDATE: of two that store at once, the second sees what the first stored.
 create function tide.row_schema_set(outbox text, columns jsonb, origin text default 'declared', comment text default null) returns integer
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_outbox tide.outbox := tide._outbox(row_schema_set.outbox);
-  v_columns jsonb := tide._row_schema_checked(v_outbox.name, row_schema_set.columns);
+  v_columns jsonb := tide._row_schema_checked(v_outbox.name, row_schema_set.columns, '');
   v_version integer;
 begin
   if row_schema_set.origin is null or row_schema_set.origin not in ('declared', 'inferred', 'table') then
@@ -1354,7 +1355,7 @@ begin
       perform tide._row_schema_missing(_row_schema_refuse.outbox, v_given #>> '{}');
     end if;
   elsif jsonb_typeof(v_given) = 'array' then
-    perform tide._row_schema_checked((_row_schema_refuse.outbox).name, v_given);
+    perform tide._row_schema_checked((_row_schema_refuse.outbox).name, v_given, 'wire_config.row_schema');
   end if;
 end $$;
 comment on function tide._row_schema_refuse(tide.outbox, jsonb) is

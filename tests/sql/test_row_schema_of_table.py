@@ -64,7 +64,7 @@ def test_rows_fit_what_is_said_of_their_table(ring: Ring) -> None:
     run(f"create table every_type ({columns})".encode())
     run(f"insert into every_type values ({', '.join(value for _, value in types)})".encode())
     told = ring.value("select tide.row_schema_of_table('every_type')")
-    assert ring.value("select tide._row_schema_checked('orders', %s)", json.dumps(told)) == told
+    assert ring.value("select tide._row_schema_checked('orders', %s, '')", json.dumps(told)) == told
     rows = Rows([(column["name"], column["type"]) for column in told], Modes())
     document = ring.value("select to_jsonb(e)::text from every_type e")
     assert len(rows.convert(parse(document.encode()))) == len(types)

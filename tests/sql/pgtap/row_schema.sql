@@ -93,7 +93,7 @@ select refuses($$select tide.relay_set_outbox('p', 'orders', 'g', typed('2'))$$,
 select refuses($$select tide.relay_set_outbox('p2', 'empty', 'g', typed('30000000000'))$$, 'TD025', 'outbox ''empty'' has no row schema of version 30000000000',
   'It has none at all;%', 'a version of another outbox does not count, however large');
 select refuses($$select tide.relay_set_outbox('p', 'orders', 'g', typed('[{"name": "id", "type": "geometry"}]'))$$, 'TD024',
-  'the row schema of outbox ''orders'' is not valid: [0].type: "geometry" is no type that a row schema knows', 'Types are%', 'a declared one with a type that is none');
+  'the row schema of outbox ''orders'' is not valid: wire_config.row_schema[0].type: "geometry" is no type that a row schema knows', 'Types are%', 'a declared one with a type that is none');
 select lives_ok($$select tide.relay_set_outbox('p2', 'orders', 'g2', typed('1.0'))$$, 'a whole number is one, however it is written');
 select refuses($$select tide.row_schema_drop('orders', 1)$$, 'TD026', 'row schema version 1 of outbox ''orders'' is used by pipeline ''p'', ''p2''', '%tide.relay_set_outbox%',
   'a version in use is not dropped');
