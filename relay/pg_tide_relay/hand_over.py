@@ -117,7 +117,7 @@ class HandOver:
             self._refused(refused.args[0], batch)
         except Exception as defect:  # noqa: BLE001  (one message must not end all pipelines of the process)
             said = f"{type(defect).__name__}: {defect}"
-            cause = f"the relay itself failed on this message, which is a defect of it: {said}"
+            cause = f"a defect of the relay, not of the message; report it, please: {said}"
             self.bad = MessageError(batch.id_at(batch.next), cause)
         return batch.next == stop
 
