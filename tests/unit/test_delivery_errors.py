@@ -178,7 +178,7 @@ def test_a_defect_of_the_relay_stops_the_pipeline_at_its_message_and_not_the_pro
     driver.submit(a_row(1, key=b"A"), a_row(2, key=b"A"), a_row(3, key=b"A"))
     driver.run_until(lambda: driver.delivery.state.name is StateName.STOPPED)
     assert driver.delivery.state.message_id == 2
-    assert "a defect of it: ZeroDivisionError: division by zero" in (driver.delivery.state.cause or "")
+    assert "report it, please: ZeroDivisionError: division by zero" in (driver.delivery.state.cause or "")
     assert driver.settled_id == 1
     assert producers.sent == [[1]]
 
