@@ -81,9 +81,7 @@ class Expression:
         try:
             tree = jmespath.compile(text).parsed
         except JMESPathError as error:
-            raise ExpressionError(
-                f"{text!r} is no JMESPath expression: {error}".replace("\n", " ")
-            ) from error
+            raise ExpressionError(f"{text!r} is no JMESPath expression: {_said(error)}") from error
         except RecursionError as error:
             raise ExpressionError("the expression is nested too deeply") from error
         nodes = list(_nodes(tree))
@@ -111,6 +109,14 @@ class Expression:
         except (JMESPathError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             # Beside its own errors the library lets those of Python through: "a" < 1, ceil of an infinite number.
             raise ExpressionError(str(error) or type(error).__name__) from error
+
+
+def _said(error: JMESPathError) -> str:
+    """What the library says, without its drawing of the place, which needs lines of its own."""
+    said, *drawing = str(error).removesuffix(".").split("\n")
+    said = said.removesuffix(":").removesuffix(", for expression")
+    place = getattr(error, "lex_position", getattr(error, "lexer_position", None))
+    return said if place is None or not drawing or "column" in said else f"{said} at column {place}"
 
 
 def is_false(value: Any) -> bool:

@@ -220,9 +220,26 @@ def test_an_expression_says_what_it_asks_for() -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a.", "no JMESPath expression"), ("a ==", "no JMESPath expression"), ("nosuch(a)", "calls nosuch()")],
+    [
+        (
+            "a >",
+            "'a >' is no JMESPath expression: Invalid jmespath expression: Incomplete expression at column 3",
+        ),
+        (
+            "a = b",
+            "'a = b' is no JMESPath expression: Bad jmespath expression: Unknown token '=' at column 2",
+        ),
+        (
+            "a b",
+            "'a b' is no JMESPath expression: Unexpected token: b: Parse error at column 2, token \"b\""
+            " (UNQUOTED_IDENTIFIER)",
+        ),
+        ("", "'' is no JMESPath expression: Invalid JMESPath expression: cannot be empty"),
+        ("nosuch(a)", "'nosuch(a)' calls nosuch(), which is no function of JMESPath"),
+    ],
 )
 def test_what_does_not_compile_is_refused_with_its_reason(text: str, said: str) -> None:
     """An unknown function as well, which the library tells only when it is called."""
-    with pytest.raises(ExpressionError, match=said.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(ExpressionError) as caught:
         Expression(text)
+    assert str(caught.value) == said
