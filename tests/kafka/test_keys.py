@@ -218,7 +218,7 @@ SASL = {"sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": "p"}
         ("topics.partitions", {"topics": {"policy": "create", "partitions": 0}}),
         ("topics.replication", {"topics": {"policy": "require", "replication": 1}}),
         ("topics.configs.retention", {"topics": {"policy": "create", "configs": {"retention": 7}}}),
-        ("wire_format", {"wire_format": "debezium"}),
+        ("wire_format", {"wire_format": "protobuf"}),
         ("dlq", {"dlq": {"enabled": True}}),
     ],
 )
