@@ -63,14 +63,14 @@ def test_an_administrator_may_validate(connection: psycopg.Connection) -> None:
             connection.execute("select tide._config_rules()")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(config=following(pipeline_rules()))
 def test_sql_and_python_say_the_same_of_a_pipeline(connection: psycopg.Connection, config: Any) -> None:
     """Same verdict, same paths, same messages, same order, for good, mutated and random configurations."""
     assert said_by_sql(connection, config) == said_by_python(pipeline_rules(), config)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(config=following(MADE_UP_RULES))
 def test_sql_and_python_read_every_kind_of_rule_alike(connection: psycopg.Connection, config: Any) -> None:
     """The SQL knows the rule language, not the keys: a made-up model with everything in it is read alike."""
@@ -81,14 +81,14 @@ def test_sql_and_python_read_every_kind_of_rule_alike(connection: psycopg.Connec
     assert found == said_by_python(MADE_UP_RULES, config)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(config=anything)
 def test_sql_and_python_say_the_same_of_any_json(connection: psycopg.Connection, config: Any) -> None:
     """Whatever JSON is given, neither fails and both say the same."""
     assert said_by_sql(connection, config) == said_by_python(pipeline_rules(), config)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(word=texts, candidates=st.lists(texts, max_size=4))
 def test_the_nearest_name_is_the_same_in_sql(
     connection: psycopg.Connection, word: str, candidates: list[str]

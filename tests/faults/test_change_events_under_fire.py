@@ -28,7 +28,7 @@ from pg_tide_dev.kafka import KafkaServer
 
 KEYS = 12
 PARTITIONS = 4
-KILLS = 12
+KILLS = 6
 CUTS = 12
 AWAYS = 3
 COLUMNS = [{"name": "id", "type": "bigint"}, {"name": "version", "type": "integer"}]
@@ -152,6 +152,7 @@ def test_relays_killed_leave_every_life_in_order_and_every_delete_with_its_tombs
     assert_every_life_is_whole(ledger_of(campaign), KILLS, progress)
 
 
+@pytest.mark.nightly
 def test_a_broker_connection_that_breaks_between_two_records_repeats_and_loses_nothing(
     database18: Database,
     new_kafka: NewKafka,
@@ -178,6 +179,7 @@ def test_a_broker_connection_that_breaks_between_two_records_repeats_and_loses_n
         assert_every_life_is_whole(ledger_of(campaign), 0, progress)
 
 
+@pytest.mark.nightly
 def test_a_registry_that_comes_and_goes_and_relays_killed_lose_and_reorder_nothing(
     database18: Database,
     kafka: KafkaServer,

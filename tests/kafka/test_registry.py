@@ -30,14 +30,15 @@ def register(schemas: SchemaRegistryClient, subject: str, schema: object) -> int
 @pytest.mark.parametrize(
     "fault",
     [
-        None,
-        Fault(status=503),
-        Fault(status=429),
-        Fault(status=500, body=b"<html>out of order</html>"),
-        Fault(drop=True),
-        Fault(delay_s=1.0, status=503),
+        pytest.param(None, id="refuses connections"),
+        pytest.param(Fault(status=503), id="503"),
+        pytest.param(Fault(status=429), id="429", marks=pytest.mark.nightly),
+        pytest.param(
+            Fault(status=500, body=b"<html>out of order</html>"), id="a page", marks=pytest.mark.nightly
+        ),
+        pytest.param(Fault(drop=True), id="no answer", marks=pytest.mark.nightly),
+        pytest.param(Fault(delay_s=1.0, status=503), id="too late", marks=pytest.mark.nightly),
     ],
-    ids=["refuses connections", "503", "429", "a page", "no answer", "too late"],
 )
 def test_a_registry_that_is_away_at_the_start_is_waited_for_before_there_is_a_message(
     tide: Tide, topic: str, front: Front, start_relay: StartRelay, read_topic: ReadTopic, fault: Fault | None

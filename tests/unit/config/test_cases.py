@@ -30,14 +30,14 @@ def test_every_key_has_a_case_that_refuses_it() -> None:
     assert set(PipelineConfig.model_fields) <= refused
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(following(pipeline_rules()))
 def test_the_pipeline_model_and_its_rules_agree(config: Any) -> None:
     """The rule document generated from the pipeline's model says yes where the model does, else no."""
     assert_agreement(PipelineConfig, config)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(following(rules_of(MadeUp)))
 def test_a_model_of_every_kind_and_its_rules_agree(config: Any) -> None:
     """So do nested objects, lists, maps, unions, ranges, patterns and relations of any other model."""
