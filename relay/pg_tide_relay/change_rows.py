@@ -12,7 +12,8 @@ from pg_tide_relay.config.wire_models import RowColumn, WireConfig
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Row, document_of
 from pg_tide_wire_formats.connect import Schema, compile_json, node, struct
-from pg_tide_wire_formats.connect_types import MisfitError, Modes
+from pg_tide_wire_formats.connect_columns import MisfitError
+from pg_tide_wire_formats.connect_types import Modes
 from pg_tide_wire_formats.documents import DocumentError, render
 from pg_tide_wire_formats.row_schema import Rows, RowSchemaError
 

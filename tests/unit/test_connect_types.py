@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pg_tide_wire_formats.connect_columns import ColumnTypeError, MisfitError
 from pg_tide_wire_formats.connect_times import TimeMode
-from pg_tide_wire_formats.connect_types import ColumnTypeError, MisfitError, Modes, column_type
+from pg_tide_wire_formats.connect_types import Modes, column_type
 from pg_tide_wire_formats.documents import parse
 
 DECIMAL = "org.apache.kafka.connect.data.Decimal"

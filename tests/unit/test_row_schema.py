@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pg_tide_wire_formats.connect import compile_json
-from pg_tide_wire_formats.connect_types import MisfitError, Modes
+from pg_tide_wire_formats.connect_columns import MisfitError
+from pg_tide_wire_formats.connect_types import Modes
 from pg_tide_wire_formats.documents import DocumentError, parse
 from pg_tide_wire_formats.row_schema import Rows, RowSchemaError
 

@@ -8,12 +8,20 @@ import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Context, Decimal, DecimalException
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import msgspec
 
-from pg_tide_wire_formats.connect import Schema, array, node, struct
+from pg_tide_wire_formats.connect import array, node
+from pg_tide_wire_formats.connect_columns import ColumnType, ColumnTypeError, MisfitError, what, with_article
+from pg_tide_wire_formats.connect_numbers import (
+    INTEGERS,
+    DecimalMode,
+    double,
+    integer_type,
+    numeric_type,
+    single,
+)
 from pg_tide_wire_formats.connect_times import (
     TimeMode,
     date_type,
@@ -23,9 +31,8 @@ from pg_tide_wire_formats.connect_times import (
     timestamptz_type,
     timetz_type,
 )
-from pg_tide_wire_formats.documents import Number, render
+from pg_tide_wire_formats.documents import render
 
-DecimalMode = Literal["precise", "double", "string"]
 BinaryMode = Literal["bytes", "base64", "base64-url-safe", "hex"]
 
 
@@ -38,27 +45,6 @@ class Modes:
     binary: BinaryMode = "bytes"
 
 
-class ColumnTypeError(ValueError):
-    """A name is no type that a row schema knows."""
-
-
-class MisfitError(ValueError):
-    """A value doesn't fit the type of its column; says what was expected and what was found."""
-
-
-class ColumnType(NamedTuple):
-    """What becomes of a column."""
-
-    schema: Schema
-    convert: Callable[[Any], Any]
-    """From a value that is not null; MisfitError."""
-    reads: Any = Any
-    """What msgspec may take from the text at once; whatever it takes must be what ``convert`` takes."""
-    finish: Callable[[Any], Any] | None = None
-    """From such a value to the same that ``convert`` makes; None: it is one already."""
-
-
-_INTEGERS: Final = {"smallint": "int16", "integer": "int32", "bigint": "int64", "oid": "int64"}
 _STRINGS: Final = {
     "text": None,
     "character varying": None,
@@ -102,17 +88,7 @@ _NAME_RE: Final = re.compile(
     r"( with time zone| without time zone)?((?:\[\])?)"
 )
 _INTERVAL_RE: Final = re.compile(r"interval(?: (?:to )?(?:year|month|day|hour|minute|second))*")
-_NUMERIC_RE: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_PLAIN_RE: Final = re.compile(r"(-?\d{1,18})\.(\d{1,18})")
 _UUID_RE: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_OID_RE: Final = re.compile(r"[0-9]{1,10}")  # to_jsonb writes it as a string
-# What is no number, and what Debezium calls it in a text (io.debezium.data.SpecialValueDecimal).
-_SPECIAL_VALUES: Final = {"NaN": "NAN", "Infinity": "POSITIVE_INFINITY", "-Infinity": "NEGATIVE_INFINITY"}
-# Digits that PostgreSQL's numeric may have in front of the point, and behind: nothing is ever rounded.
-_DIGITS_MAX: Final = 131_072
-_FRACTION_MAX: Final = 16_383
-_EXACT: Final = Context(prec=_DIGITS_MAX + _FRACTION_MAX, Emax=999_999, Emin=-999_999)
-_FLOAT32_MAX: Final = 3.4028235677973366e38
 
 
 def column_type(type_name: str, modes: Modes) -> ColumnType:
@@ -135,7 +111,7 @@ def column_type(type_name: str, modes: Modes) -> ColumnType:
 
 def _scalar(base: str, arguments: list[int], modes: Modes) -> ColumnType | None:
     if base in ("numeric", "character varying", "character"):
-        return _numeric(arguments, modes.decimals) if base == "numeric" else _string(base)
+        return numeric_type(arguments, modes.decimals) if base == "numeric" else _string(base)
     base = "interval" if _INTERVAL_RE.fullmatch(base) else base
     if arguments and not base.startswith("time") and base != "interval":
         return None
@@ -145,8 +121,8 @@ def _scalar(base: str, arguments: list[int], modes: Modes) -> ColumnType | None:
     timed = _timed(base, precision, modes.times)
     if timed is not None:
         return timed
-    if base in _INTEGERS:
-        return _integer(base)
+    if base in INTEGERS:
+        return integer_type(base)
     return _other(base, modes)
 
 
@@ -157,9 +133,9 @@ def _other(base: str, modes: Modes) -> ColumnType | None:
         case "boolean":
             return ColumnType(node("boolean"), _boolean, bool)
         case "real":
-            return ColumnType(node("float"), _float32)
+            return ColumnType(node("float"), single)
         case "double precision":
-            return ColumnType(node("double"), _double)
+            return ColumnType(node("double"), double)
         case "uuid":
             return ColumnType(node("string", name="io.debezium.data.Uuid", version=1), _uuid)
         case "json" | "jsonb":
@@ -189,28 +165,13 @@ def _timed(base: str, precision: int, mode: TimeMode) -> ColumnType | None:
 
     def timed(value: Any) -> Any:
         if type(value) is not str:
-            raise MisfitError(f"expected a text with {_a(base)}, not {what(value)}")
+            raise MisfitError(f"expected a text with {with_article(base)}, not {what(value)}")
         try:
             return convert(value)
         except ValueError as error:
-            raise MisfitError(f"expected {_a(base)}, not {what(value)}: {error}") from error
+            raise MisfitError(f"expected {with_article(base)}, not {what(value)}: {error}") from error
 
     return ColumnType(schema, timed)
-
-
-def what(value: Any) -> str:
-    """A value in the words of an error, shortened."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "an array"
-    text = render(value).decode()
-    kind = {str: "the string", bool: "the boolean"}.get(type(value), "the number")
-    return "null" if value is None else f"{kind} {text if len(text) <= 60 else text[:57] + '...'}"
-
-
-def _a(name: str) -> str:
-    return f"an {name}" if name[0] in "aeio" else f"a {name}"
 
 
 def _array_of(element: ColumnType) -> ColumnType:
@@ -230,54 +191,6 @@ def _boolean(value: Any) -> bool:
     if type(value) is bool:
         return value
     raise MisfitError(f"expected a boolean, not {what(value)}")
-
-
-def _integer(base: str) -> ColumnType:
-    kind, is_oid = _INTEGERS[base], base == "oid"
-    bits = int(kind[3:])
-    low, high = (0, 2**32 - 1) if is_oid else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-
-    def integer(value: Any) -> int:
-        number = value if type(value) is int else _whole(value)
-        if is_oid and type(value) is str and _OID_RE.fullmatch(value):
-            number = int(value)
-        if number is None or not low <= number <= high:
-            raise MisfitError(f"expected {_a(base)}, not {what(value)}")
-        return number
-
-    if is_oid:
-        return ColumnType(node(kind), integer, Any, integer)
-    return ColumnType(node(kind), integer, Annotated[int, msgspec.Meta(ge=low, le=high)])
-
-
-def _whole(value: Any) -> int | None:
-    """The integer that a number with a fraction of zeros is."""
-    is_whole = type(value) is not bool and isinstance(value, float) and value.is_integer()
-    return int(Decimal(value.text) if isinstance(value, Number) else value) if is_whole else None
-
-
-def _double(value: Any) -> float:
-    if type(value) is not bool and isinstance(value, int | float):
-        try:
-            number = float(value)
-        except OverflowError:
-            number = float("inf")
-        if number - number == 0:  # neither infinite nor NaN
-            return number
-    elif _is_no_number(value):
-        return float(value)
-    raise MisfitError(f"expected a double precision, not {what(value)}")
-
-
-def _is_no_number(value: Any) -> bool:
-    return type(value) is str and value in _SPECIAL_VALUES
-
-
-def _float32(value: Any) -> float:
-    number = _double(value)
-    if _FLOAT32_MAX <= abs(number) < float("inf"):
-        raise MisfitError(f"expected a real, not {what(value)}")
-    return number
 
 
 def _string(base: str) -> ColumnType:
@@ -324,86 +237,3 @@ def _bytea(mode: BinaryMode) -> ColumnType:
         raise MisfitError(f"expected a bytea in hexadecimal (\\x...), not {what(value)}")
 
     return ColumnType(node("bytes" if mode == "bytes" else "string"), binary)
-
-
-def _numeric(arguments: list[int], mode: DecimalMode) -> ColumnType | None:
-    if len(arguments) > 2 or (arguments and not (1 <= arguments[0] <= 1000)):
-        return None
-    if mode == "double":
-        return ColumnType(node("double"), _numeric_as_double)
-    if mode == "string":
-        return ColumnType(node("string"), _numeric_as_string)
-    if not arguments:
-        return _variable_scale()
-    return _fixed_scale(arguments[0], arguments[1] if len(arguments) > 1 else 0)
-
-
-def _fixed_scale(precision: int, scale: int) -> ColumnType:
-    words = f"numeric({precision},{scale})"
-    parameters = {"scale": str(scale), "connect.decimal.precision": str(precision)}
-    bound = 10**precision
-
-    def unscaled(value: Any) -> bytes:
-        if type(value) is Number and (usual := _PLAIN_RE.fullmatch(value.text)) and len(usual[2]) <= scale:
-            whole = int(usual[1] + usual[2]) * 10 ** (scale - len(usual[2]))
-            if abs(whole) < bound:
-                return _big_endian(whole)
-        number = _EXACT.scaleb(_decimal(value, words), scale)
-        # Asked first, because an integer of very many digits takes seconds.
-        whole = int(number) if not number or number.adjusted() < precision else bound
-        if whole != number or abs(whole) >= bound:
-            raise MisfitError(f"expected a {words}, not {what(value)}")
-        return _big_endian(whole)
-
-    name = "org.apache.kafka.connect.data.Decimal"
-    return ColumnType(node("bytes", name=name, version=1, parameters=parameters), unscaled)
-
-
-def _variable_scale() -> ColumnType:
-    fields = [("scale", node("int32", optional=False)), ("value", node("bytes", optional=False))]
-    name = "io.debezium.data.VariableScaleDecimal"
-    schema = struct(fields, optional=True, name=name, version=1, doc="Variable scaled decimal")
-
-    def scaled(value: Any) -> dict[str, Any]:
-        number = _EXACT.normalize(_decimal(value, "numeric"))  # Debezium strips zeros behind the fraction
-        scale = max(0, -_exponent(number))
-        return {"scale": scale, "value": _big_endian(int(_EXACT.scaleb(number, scale)))}
-
-    return ColumnType(schema, scaled)
-
-
-def _decimal(value: Any, words: str) -> Decimal:
-    text = value.text if isinstance(value, Number) else value
-    if type(text) is float:
-        text = repr(text)
-    if type(text) is int or (type(text) is str and _NUMERIC_RE.fullmatch(text)):
-        try:
-            number = _EXACT.create_decimal(text)
-        except DecimalException:
-            pass
-        else:
-            if number.adjusted() < _DIGITS_MAX and -_exponent(number) <= _FRACTION_MAX:
-                return number
-    hint = "" if not _is_no_number(value) else " (decimal_handling_mode double and string can express it)"
-    raise MisfitError(f"expected a {words}, not {what(value)}{hint}")
-
-
-def _exponent(number: Decimal) -> int:
-    exponent = number.as_tuple().exponent
-    return exponent if isinstance(exponent, int) else 0
-
-
-def _numeric_as_double(value: Any) -> float:
-    return float(value) if _is_no_number(value) else _double(float(_decimal(value, "numeric")))
-
-
-def _numeric_as_string(value: Any) -> str:
-    if _is_no_number(value):
-        return _SPECIAL_VALUES[value]
-    return format(_decimal(value, "numeric"), "f")
-
-
-def _big_endian(number: int) -> bytes:
-    """As java.math.BigInteger.toByteArray: the fewest bytes that hold the number and its sign."""
-    bits = (number if number >= 0 else ~number).bit_length()
-    return number.to_bytes(bits // 8 + 1, "big", signed=True)

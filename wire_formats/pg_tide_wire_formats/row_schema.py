@@ -10,14 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from pg_tide_wire_formats.connect import Schema, compile_json, has_floats, struct, with_named_floats
-from pg_tide_wire_formats.connect_types import (
-    ColumnType,
-    ColumnTypeError,
-    MisfitError,
-    Modes,
-    column_type,
-    what,
-)
+from pg_tide_wire_formats.connect_columns import ColumnType, ColumnTypeError, MisfitError, what
+from pg_tide_wire_formats.connect_types import Modes, column_type
 from pg_tide_wire_formats.documents import DocumentError, Number, parse
 
 _SHOWN: Final = 5
