@@ -21,7 +21,7 @@ import fastavro
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.message import Row
-from pg_tide_relay.wire import Origin
+from pg_tide_relay.wire_types import Origin
 from pg_tide_wire_formats.avro import compile_avro
 from pg_tide_wire_formats.documents import parse
 from transform import microseconds, three

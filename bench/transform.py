@@ -20,7 +20,7 @@ from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.expression import Expression
 from pg_tide_relay.message import Row
-from pg_tide_relay.wire import Origin
+from pg_tide_relay.wire_types import Origin
 from pg_tide_wire_formats.documents import parse
 
 FILTER: Final = "total > `10` && status == 'paid' && customer.country != 'XX'"

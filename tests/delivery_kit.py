@@ -13,7 +13,7 @@ from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.message import POSTGRES_EPOCH_US, Row
 from pg_tide_relay.produce import RecordProducer
 from pg_tide_relay.window import Batch
-from pg_tide_relay.wire import Origin
+from pg_tide_relay.wire_types import Origin
 
 ORIGIN = Origin(outbox="orders", database="shop")
 

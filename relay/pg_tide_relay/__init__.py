@@ -29,6 +29,7 @@ transform         which messages are sent, and in which shape: filter and projec
 encode            from a row to its record: transform, route and the wire format in one closure
 route             the record's topic and key
 wire              the wire format that a configuration asks for
+wire_types        what every wire format is given and gives back
 wire_avro         payloads in Avro, framed with the id of their schema
 schemas           the schemas that records need, and what the registry has for them
 change_events     messages as Debezium's change events

@@ -18,7 +18,7 @@ from pg_tide_relay.pipeline import Drivers, Pipeline, PipelineSpec, Recipe
 from pg_tide_relay.report import PipelineReport
 from pg_tide_relay.route import compile_topic
 from pg_tide_relay.schemas import Schemas
-from pg_tide_relay.wire import Origin
+from pg_tide_relay.wire_types import Origin
 
 
 class PipelineBuilder:

@@ -2,21 +2,21 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from pg_tide_relay.change_events import Clock, Encoded, compile_changes, key_place, source_of
+from pg_tide_relay.change_events import Clock, compile_changes, key_place, source_of
 from pg_tide_relay.change_rows import RowSource, row_source
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Row
 from pg_tide_relay.schemas import Question, Schemas, per_topic
-from pg_tide_sql.versions import RELEASE
+from pg_tide_relay.wire_avro import TEXT_KEY
+from pg_tide_relay.wire_types import Encoded, Format, Origin
 from pg_tide_wire_formats.avro import (
     Avro,
     AvroError,
     AvroSchemaError,
     Strategy,
-    compile_avro,
     frame,
     subject_name,
 )
@@ -24,8 +24,6 @@ from pg_tide_wire_formats.connect_avro import compile_connect_avro
 from pg_tide_wire_formats.debezium import Source
 from pg_tide_wire_formats.debezium_avro import AvroEnvelope, compile_avro_envelope
 from pg_tide_wire_formats.headers import Header
-
-_TEXT_KEY: Final = compile_avro('"string"')
 
 
 class _Schemas(NamedTuple):
@@ -36,18 +34,12 @@ class _Schemas(NamedTuple):
 
 
 def compile_change_events_in_avro(
-    config: PipelineConfig,
-    outbox: str,
-    database: str,
-    schemas: Schemas,
-    *,
-    clock: Clock = time.time_ns,
-    release: str = RELEASE,
-) -> Callable[[Row, str, bytes | None, int, list[Header]], Encoded]:
+    config: PipelineConfig, origin: Origin, schemas: Schemas, *, clock: Clock = time.time_ns
+) -> Format:
     """Prepare the format; raises ConfigurationError. What it returns raises SchemaWanted for a new subject."""
     wire = config.wire_config
     rows = row_source(wire, as_json=False)
-    written = _schemas(config, rows, source_of(config, outbox, database, release))
+    written = _schemas(config, rows, source_of(config, origin, avro_names=True))
     changes = compile_changes(rows, wire.emit_as or "c")
     questions_of = _questions(config, written)
     schemas.questions_of = questions_of
@@ -72,12 +64,12 @@ def compile_change_events_in_avro(
 
 
 def _schemas(config: PipelineConfig, rows: RowSource, source: Source) -> _Schemas:
-    assert rows.schema is not None, "the rules of the configuration ask for types"
+    assert rows.schemas is not None, "the rules of the configuration ask for types"
     try:
-        envelope = compile_avro_envelope(source, rows.schema(source.schema_name("Value")))
-        key = _TEXT_KEY if config.serialization.key == "avro" else None
+        envelope = compile_avro_envelope(source, rows.schemas.row(source.schema_name("Value")))
+        key = TEXT_KEY if config.serialization.key == "avro" else None
         if config.wire_config.key_strategy == "struct":
-            key = compile_connect_avro(rows.key_schema(source.schema_name("Key")))
+            key = compile_connect_avro(rows.schemas.key(source.schema_name("Key")))
     except AvroSchemaError as error:
         raise ConfigurationError("wire_config.row_schema", f"it can't be written in Avro: {error}") from error
     return _Schemas(envelope, key)

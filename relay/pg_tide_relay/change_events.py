@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
-from pg_tide_relay.change_rows import OLD_PAYLOAD, PAYLOAD, RowSource, row_source
+from pg_tide_relay.change_rows import RowSource, row_source
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.errors import MessageError
-from pg_tide_relay.message import Row
+from pg_tide_relay.message import OLD_PAYLOAD, PAYLOAD, Row
 from pg_tide_relay.route import compile_topic
+from pg_tide_relay.wire_types import Encoded, Format, Origin
 from pg_tide_sql.versions import RELEASE
 from pg_tide_wire_formats.debezium import Source, compile_envelope, compile_key, envelope_schema
 from pg_tide_wire_formats.documents import DocumentError, render
@@ -17,7 +17,6 @@ from pg_tide_wire_formats.headers import Header
 
 _TOPIC_PARTS = 3
 
-Encoded = tuple[bytes | None, bytes | None, list[Header]]
 Clock = Callable[[], int]
 
 
@@ -33,43 +32,39 @@ Changes = Callable[[Row, bytes | None], Change]
 """(row, record key from the route) → the change. Raises MessageError."""
 
 
-def source_of(config: PipelineConfig, outbox: str, database: str, release: str = RELEASE) -> Source:
+def source_of(config: PipelineConfig, origin: Origin, *, avro_names: bool, release: str = RELEASE) -> Source:
     """The names of one pipeline's events: as configured, else those in its topic, else the outbox's own."""
-    topic = compile_topic(config.topic, outbox)
+    topic = compile_topic(config.topic, origin.outbox)
     names = topic.split(".") if isinstance(topic, str) else []
     if len(names) != _TOPIC_PARTS or not all(names):
-        names = ["pg_tide", "tide", outbox]
+        names = ["pg_tide", "tide", origin.outbox]
     wire = config.wire_config
     schema, table = wire.table.split(".") if wire.table else names[1:]
     return Source(
         version=release,
         server_name=wire.server_name or names[0],
-        database=database,
+        database=origin.database,
         schema=schema,
         table=table,
+        avro_names=avro_names,
     )
 
 
 def compile_change_events(
-    config: PipelineConfig,
-    outbox: str,
-    database: str,
-    *,
-    clock: Clock = time.time_ns,
-    release: str = RELEASE,
-) -> Callable[[Row, str, bytes | None, int, list[Header]], Encoded]:
+    config: PipelineConfig, origin: Origin, *, clock: Clock = time.time_ns, release: str = RELEASE
+) -> Format:
     """Prepare the format of one pipeline; raises ConfigurationError.
 
     ``clock``: nanoseconds since 1970; ``release``: what the events call the connector's version.
     """
     wire = config.wire_config
     rows = row_source(wire, as_json=True)
-    source = replace(source_of(config, outbox, database, release), avro_names=False)
+    source = source_of(config, origin, avro_names=False, release=release)
     changes = compile_changes(rows, wire.emit_as or "c")
-    schema = None if rows.schema is None else rows.schema(source.schema_name("Value"))
-    envelope = compile_envelope(
-        source, envelope_schema(source, schema) if schema is not None and wire.schemas_enable else None
-    )
+    schema = None
+    if rows.schemas is not None and wire.schemas_enable:
+        schema = envelope_schema(source, rows.schemas.row(source.schema_name("Value")))
+    envelope = compile_envelope(source, schema)
     struct_key = _compile_struct_key(rows, source, with_schema=bool(wire.key_schemas_enable))
     is_struct = wire.key_strategy == "struct"
 
@@ -119,10 +114,10 @@ def _compile_struct_key(
     rows: RowSource, source: Source, *, with_schema: bool
 ) -> Callable[[Row, bytes | None], bytes]:
     """The key as Debezium has it: of the new row, or where there is none of the old."""
-    if rows.schema is None:
+    if rows.schemas is None:
         as_json: Callable[[Any], bytes] = render
     else:
-        as_json = compile_key(rows.key_schema(source.schema_name("Key")), with_schema=with_schema)
+        as_json = compile_key(rows.schemas.key(source.schema_name("Key")), with_schema=with_schema)
 
     def struct_key(row: Row, key: bytes | None) -> bytes:
         columns = rows.key_of(row, key_place(row), key)

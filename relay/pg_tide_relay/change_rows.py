@@ -10,16 +10,14 @@ from typing import Any, Final, NamedTuple, cast
 from pg_tide_relay.config.problems import Problem
 from pg_tide_relay.config.wire_models import RowColumn, WireConfig
 from pg_tide_relay.errors import ConfigurationError, MessageError
-from pg_tide_relay.message import Row, document_of
+from pg_tide_relay.message import OLD_PAYLOAD, PAYLOAD, Row, document_of
 from pg_tide_wire_formats.connect import Schema, compile_json, node, struct
 from pg_tide_wire_formats.connect_columns import MisfitError
 from pg_tide_wire_formats.connect_types import Modes
 from pg_tide_wire_formats.documents import DocumentError, render
 from pg_tide_wire_formats.row_schema import Rows, RowSchemaError
 
-PAYLOAD: Final = 4
-OLD_PAYLOAD: Final = 5
-"""Places in a row."""
+_NAMES: Final = {PAYLOAD: "payload", OLD_PAYLOAD: "old payload"}
 
 Values = dict[str, Any]
 """Columns and their values, as Kafka Connect has them."""
@@ -34,10 +32,15 @@ class RowSource(NamedTuple):
     """(row, place of the payload if there is one, record key) → the columns of the key. MessageError."""
     partial: Callable[[Values], Any]
     """The columns of the key as a row that has nothing else, in the form of ``whole``."""
-    schema: Callable[[str], Schema] | None
-    """The schema of a row by its name; None where types are not known."""
-    key_schema: Callable[[str], Schema]
-    """The schema of the key by its name; without types its columns are not told."""
+    schemas: "RowSchemas | None"
+    """None where types are not known."""
+
+
+class RowSchemas(NamedTuple):
+    """The schemas of rows and keys, each by its name."""
+
+    row: Callable[[str], Schema]
+    key: Callable[[str], Schema]
 
 
 def row_source(wire: WireConfig, *, as_json: bool) -> RowSource:
@@ -95,10 +98,9 @@ def _verbatim(names: Sequence[str]) -> RowSource:
     def whole(row: Row, place: int, _key: bytes | None) -> bytes:
         text = cast(bytes, row[place])
         if not text.startswith(b"{"):
-            name = "payload" if place == PAYLOAD else "old payload"
             raise MessageError(
                 row[0],
-                f"its {name} is no row, an object with columns; wire_config.payload_as opaque sends any JSON",
+                f"its {_NAMES[place]} is no row, an object with columns; wire_config.payload_as opaque sends any JSON",
             )
         return text
 
@@ -112,12 +114,9 @@ def _verbatim(names: Sequence[str]) -> RowSource:
         whole=whole,
         key_of=key_of,
         partial=render,
-        schema=None,
-        key_schema=lambda name: struct([], optional=False, name=name),
+        schemas=None,
     )
 
-
-_NAMES: Final = {PAYLOAD: "payload", OLD_PAYLOAD: "old payload"}
 
 # -- rows with declared types -------------------------------------------------------------------------
 
@@ -162,8 +161,7 @@ def _typed(columns: Sequence[RowColumn], wire: WireConfig, *, as_json: bool) -> 
         whole=whole,
         key_of=key_of,
         partial=lambda key: finish(empty | key),
-        schema=rows.schema,
-        key_schema=lambda name: rows.key_schema(name, names),
+        schemas=RowSchemas(row=rows.schema, key=lambda name: rows.key_schema(name, names)),
     )
 
 
@@ -182,8 +180,10 @@ def _opaque(*, as_json: bool) -> RowSource:
         whole=whole,
         key_of=_opaque_key,
         partial=lambda key: finish({"id": None, "payload": None} | key),
-        schema=_opaque_schema,
-        key_schema=lambda name: struct([("id", node("string", optional=False))], optional=False, name=name),
+        schemas=RowSchemas(
+            row=_opaque_schema,
+            key=lambda name: struct([("id", node("string", optional=False))], optional=False, name=name),
+        ),
     )
 
 

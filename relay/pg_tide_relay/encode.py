@@ -21,7 +21,8 @@ from pg_tide_relay.transform import (
     filter_first,
     transforms_of,
 )
-from pg_tide_relay.wire import Origin, compile_format, makes_tombstones
+from pg_tide_relay.wire import compile_format, makes_tombstones
+from pg_tide_relay.wire_types import Origin
 from pg_tide_wire_formats.headers import Headers, compile_headers
 from pg_tide_wire_formats.native import native_value
 

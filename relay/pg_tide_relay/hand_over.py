@@ -170,7 +170,7 @@ class HandOver:
         return gate
 
     def _pass_both(self, gate: Gate, record: Record, batch: Batch, place: int, on_report: OnReport) -> bool:
-        """A record and its tombstone: the message has an outcome with the second. False: one has to wait.
+        """A record and its tombstone: both must be acknowledged. False: one has to wait.
 
         The client's queue may be full between the two; the first is not handed over again.
         """

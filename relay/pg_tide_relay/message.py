@@ -22,8 +22,10 @@ created_at as PostgreSQL sends it: microseconds since 2000-01-01 UTC.
 POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 """That zero, in microseconds since 1970."""
 
-_PAYLOAD: Final = 4
-_OLD_PAYLOAD: Final = 5
+PAYLOAD: Final = 4
+OLD_PAYLOAD: Final = 5
+"""Places in a row."""
+
 _UNREAD: Final[Any] = object()
 
 
@@ -65,14 +67,14 @@ class Message(tuple[Any, ...]):
     def payload(self) -> Any:
         """The payload; None where it is SQL NULL, too. Raises MessageError."""
         if self._payload is _UNREAD:
-            self._payload = _parsed(self, _PAYLOAD, self.read)
+            self._payload = _parsed(self, PAYLOAD, self.read)
         return self._payload
 
     @property
     def old_payload(self) -> Any:
         """What ``payload`` was before. Raises MessageError."""
         if self._old_payload is _UNREAD:
-            self._old_payload = _parsed(self, _OLD_PAYLOAD, self.read)
+            self._old_payload = _parsed(self, OLD_PAYLOAD, self.read)
         return self._old_payload
 
     @property
@@ -115,7 +117,7 @@ class Message(tuple[Any, ...]):
 def document_of(row: Row, place: int) -> Any:
     """The whole payload or old payload of a row; parsed once where a message has it already. Raises MessageError."""
     if isinstance(row, Message) and row.read is parse:
-        return row.payload if place == _PAYLOAD else row.old_payload
+        return row.payload if place == PAYLOAD else row.old_payload
     return _parsed(row, place, parse)
 
 
@@ -123,7 +125,7 @@ def _parsed(row: Sequence[Any], place: int, read: Callable[[bytes], Any]) -> Any
     try:
         return None if row[place] is None else read(row[place])
     except DocumentError as error:
-        name = "payload" if place == _PAYLOAD else "old_payload"
+        name = "payload" if place == PAYLOAD else "old_payload"
         raise MessageError(row[0], f"{name} can't be worked on: {error}") from error
 
 

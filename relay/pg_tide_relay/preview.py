@@ -14,8 +14,8 @@ from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Message, Row
 from pg_tide_relay.schemas import Schemas, SchemaWanted
 from pg_tide_relay.transform import Transform, compile_transform, expression_problems, transforms_of
-from pg_tide_relay.wire import Origin
 from pg_tide_relay.wire_avro import schema_problems
+from pg_tide_relay.wire_types import Origin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

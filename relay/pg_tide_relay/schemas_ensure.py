@@ -12,11 +12,11 @@ from pg_tide_relay.config.load import load_record_config
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.errors import ErrorClass, RegistryError
-from pg_tide_relay.pipeline_faults import Fault, PipelineFaults
+from pg_tide_relay.pipeline_faults import PipelineFaults
 from pg_tide_relay.registry import Found, Registry
 from pg_tide_relay.schemas import Question, Schemas
 from pg_tide_relay.topics_ensure import topics_of
-from pg_tide_relay.wire import Origin
+from pg_tide_relay.wire_types import Origin
 
 SchemaState = Literal[
     "registered",
@@ -42,26 +42,21 @@ class SchemaFinding:
     reason: str | None = None  # in words, where the state does not say all
 
 
-class EnsureSchemas:
+class EnsureSchemas(PipelineFaults):
     """The schemas of pipelines, one pipeline after the other."""
 
     def __init__(self, *, register: bool, environ: Mapping[str, str], allowed: Sequence[str]) -> None:
         """``register``: those that are missing, and that their registry takes. ``allowed``: see ``resolve``."""
+        super().__init__()
         self._register = register
         self._environ = environ
         self._allowed = allowed
         self._away: dict[str, str] = {}  # registries that did not answer, by their address: asked once only
-        self._told = PipelineFaults()
         self.findings: list[SchemaFinding] = []
-
-    @property
-    def faults(self) -> list[Fault]:
-        """Why the schemas of some pipelines can't be told."""
-        return self._told.faults
 
     def pipeline(self, name: str, outbox: str, stored: Mapping[str, Any]) -> None:
         """Look for the schemas of one stored pipeline; adds findings or faults, and nothing where it needs none."""
-        with self._told.of(name):
+        with self.of(name):
             config = load_record_config(stored, self._environ, self._allowed)
             if config.schema_registry.url is not None:
                 schemas = Schemas()

@@ -16,7 +16,7 @@ from pg_tide_relay.error_policy import cure_for_creation
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.kafka_config import admin_properties
 from pg_tide_relay.kafka_errors import classify, classify_creation
-from pg_tide_relay.pipeline_faults import Fault, PipelineFaults
+from pg_tide_relay.pipeline_faults import PipelineFaults
 from pg_tide_relay.route import known_topics
 from pg_tide_relay.topic_admin import CreationError, TopicCreator, TopicLook
 
@@ -45,26 +45,21 @@ class Finding:
     reason: str | None = None  # in words, where the state does not say all
 
 
-class Ensure:
+class Ensure(PipelineFaults):
     """The topics of pipelines, one pipeline after the other."""
 
     def __init__(self, *, create: bool, environ: Mapping[str, str], allowed: Sequence[str]) -> None:
         """``create``: those that are missing and whose pipeline has the policy create. ``allowed``: see ``resolve``."""
+        super().__init__()
         self._create = create
         self._environ = environ
         self._allowed = allowed
         self._away: dict[str, str] = {}  # clusters that did not answer, by their brokers: asked once only
-        self._told = PipelineFaults()
         self.findings: list[Finding] = []
-
-    @property
-    def faults(self) -> list[Fault]:
-        """Why the topics of some pipelines can't be told."""
-        return self._told.faults
 
     def pipeline(self, name: str, outbox: str, stored: Mapping[str, Any]) -> None:
         """Look for the topics of one stored pipeline; adds findings or faults."""
-        with self._told.of(name):
+        with self.of(name):
             config = load_pipeline_config(stored, self._environ, self._allowed)
             topics, templates = topics_of(config, outbox)
             self._look_for(name, config, topics, templates)
@@ -75,7 +70,7 @@ class Ensure:
         try:
             look = TopicLook(admin_properties(config, name))
         except KafkaException as refused:
-            self._told.add(name, Problem(path="$", severity="error", message=refused.args[0].str()))
+            self.add(name, Problem(path="$", severity="error", message=refused.args[0].str()))
             return
         for topic in topics:
             state, reason = self._state_of(topic, config, name, look)

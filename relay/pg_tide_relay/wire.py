@@ -3,34 +3,18 @@
 The formats themselves know no configuration: ``pg_tide_wire_formats``.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 from pg_tide_relay.change_events import compile_change_events
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.message import Row, decode_headers
 from pg_tide_relay.route import by_op
 from pg_tide_relay.schemas import Schemas
+from pg_tide_relay.wire_types import Encoded, Format, Origin
 from pg_tide_wire_formats import cloudevents, outbox_router
 from pg_tide_wire_formats.headers import OPS, Header
 from pg_tide_wire_formats.native import native_value, native_value_or_tombstone
 
 _SOURCE = "/{stream_table}"
 _TYPE = "{stream_table}.{op}"
-
-Encoded = tuple[bytes | None, bytes | None, list[Header]]
-Format = Callable[[Row, str, bytes | None, int, list[Header]], Encoded]
-"""(row, topic, key that the route gives it, created_us, headers of every record) → key, value and all headers.
-
-Raises MessageError, and SchemaWanted while the registry has not answered.
-"""
-
-
-class Origin(NamedTuple):
-    """Where a pipeline's messages come from."""
-
-    outbox: str
-    database: str
 
 
 def compile_format(config: PipelineConfig, origin: Origin, schemas: Schemas) -> Format:
@@ -45,9 +29,9 @@ def compile_format(config: PipelineConfig, origin: Origin, schemas: Schemas) -> 
     if config.wire_format == "debezium" and config.serialization.format == "avro":
         from pg_tide_relay.change_avro import compile_change_events_in_avro  # noqa: PLC0415
 
-        return compile_change_events_in_avro(config, origin.outbox, origin.database, schemas)
+        return compile_change_events_in_avro(config, origin, schemas)
     if config.wire_format == "debezium":
-        return compile_change_events(config, origin.outbox, origin.database)
+        return compile_change_events(config, origin)
     if config.wire_format == "outbox_router":
         return _outbox_router(config, origin)
     return _native_or_tombstone if config.wire_config.emit_tombstones else _native

@@ -8,8 +8,9 @@ from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.problems import Problem
 from pg_tide_relay.config.registry_models import SerializationConfig
 from pg_tide_relay.errors import ConfigurationError, MessageError
-from pg_tide_relay.message import Row, document_of
+from pg_tide_relay.message import PAYLOAD, Row, document_of
 from pg_tide_relay.schemas import Question, Schemas, per_topic
+from pg_tide_relay.wire_types import Encoded, Format
 from pg_tide_wire_formats.avro import (
     Avro,
     AvroError,
@@ -22,8 +23,9 @@ from pg_tide_wire_formats.avro import (
 from pg_tide_wire_formats.headers import Header
 
 _TOPIC_NAME: Final[Strategy] = "TopicNameStrategy"
-_PAYLOAD: Final = 4  # its place in a row
-_KEY: Final = compile_avro('"string"')
+
+TEXT_KEY: Final = compile_avro('"string"')
+"""A record's key as a text in Avro."""
 
 _USUAL_ORDER: Final = {
     name: place
@@ -35,8 +37,6 @@ _USUAL_ORDER: Final = {
     )
 }
 
-Encoded = tuple[bytes | None, bytes | None, list[Header]]
-
 
 class _Frames(NamedTuple):
     """What the records of one topic begin with, and how their values go on."""
@@ -46,16 +46,14 @@ class _Frames(NamedTuple):
     key: bytes | None  # None: the key is text
 
 
-def compile_avro_format(
-    config: PipelineConfig, schemas: Schemas
-) -> Callable[[Row, str, bytes | None, int, list[Header]], Encoded]:
+def compile_avro_format(config: PipelineConfig, schemas: Schemas) -> Format:
     """Prepare the format; raises ConfigurationError. What it returns raises SchemaWanted for a new subject."""
     wanted = config.serialization
     own = _own_schema(wanted)
     value_of = _value_questions(wanted, own)
 
     def questions_of(topic: str) -> Sequence[Question]:
-        key = (Question(subject_name(_TOPIC_NAME, topic, None, True), _KEY.text),)
+        key = (Question(subject_name(_TOPIC_NAME, topic, None, True), TEXT_KEY.text),)
         return (value_of(topic), *(key if wanted.key == "avro" else ()))
 
     schemas.questions_of = questions_of
@@ -69,12 +67,12 @@ def compile_avro_format(
     def encode(row: Row, topic: str, key: bytes | None, _created_us: int, headers: list[Header]) -> Encoded:
         begin, encode_value, key_begin = frames(topic)
         try:
-            if row[_PAYLOAD] is None and row[1] == b"delete":
+            if row[PAYLOAD] is None and row[1] == b"delete":
                 value = None  # there is nothing to encode; a compacted topic forgets the key
             else:
-                value = begin + encode_value(document_of(row, _PAYLOAD))
+                value = begin + encode_value(document_of(row, PAYLOAD))
             if key is not None and key_begin is not None:
-                key = key_begin + _KEY.encode(key.decode())
+                key = key_begin + TEXT_KEY.encode(key.decode())
         except AvroError as error:
             raise MessageError(row[0], f"the payload does not fit the Avro schema: {error}") from error
         return key, value, headers

@@ -25,7 +25,7 @@ from pg_tide_dev.postgres import start_postgres
 from pg_tide_dev.processes import Run
 from pg_tide_relay.encode import Shape, compile_shape
 from pg_tide_relay.errors import MessageError
-from pg_tide_relay.wire import Origin
+from pg_tide_relay.wire_types import Origin
 from relay_kit import records, tide_on
 
 pytestmark = [

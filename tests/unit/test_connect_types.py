@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pg_tide_wire_formats.connect_columns import ColumnTypeError, MisfitError
 from pg_tide_wire_formats.connect_times import TimeMode
-from pg_tide_wire_formats.connect_types import Modes, column_type
+from pg_tide_wire_formats.connect_types import Modes, column_type, known_types
 from pg_tide_wire_formats.documents import parse
 
 DECIMAL = "org.apache.kafka.connect.data.Decimal"
@@ -193,6 +193,11 @@ def test_what_does_not_fit_is_said(type_name: str, text: str, message: str) -> N
 def test_what_is_no_type_is_refused(type_name: str) -> None:
     with pytest.raises(ColumnTypeError, match="is no type that a row schema knows"):
         column_type(type_name, Modes())
+
+
+@pytest.mark.parametrize("type_name", sorted(known_types()))
+def test_a_known_type_is_one_alone_and_in_an_array(type_name: str) -> None:
+    assert column_type(type_name, Modes()).schema != column_type(f"{type_name}[]", Modes()).schema
 
 
 def test_an_array_has_optional_elements() -> None:

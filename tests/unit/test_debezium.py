@@ -14,6 +14,7 @@ from pg_tide_relay.change_events import compile_change_events, source_of
 from pg_tide_relay.encode import Record, compile_shape
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import POSTGRES_EPOCH_US, Row
+from pg_tide_relay.wire_types import Origin
 from pg_tide_wire_formats.connect import node, struct
 from pg_tide_wire_formats.debezium import Source, compile_envelope, envelope_schema, envelope_value
 
@@ -52,8 +53,7 @@ def encoded(case: dict[str, Any]) -> tuple[bytes | None, bytes | None]:
     """The key and the value of a case."""
     encode = compile_change_events(
         debezium(**case["wire_config"]),
-        PIPELINE["outbox"],
-        PIPELINE["database"],
+        Origin(PIPELINE["outbox"], PIPELINE["database"]),
         clock=lambda: PIPELINE["handled_ns"],
         release=PIPELINE["release"],
     )
@@ -147,7 +147,7 @@ def test_names_are_the_configurations_or_the_topics(
     topic: str, wire_config: dict[str, str], names: tuple[str, ...]
 ) -> None:
     config = a_config(topic=topic, wire_format="debezium", wire_config=wire_config)
-    source = source_of(config, "orders", "shop")
+    source = source_of(config, ORIGIN, avro_names=False)
     assert (source.server_name, source.schema, source.table) == names
     assert source.database == "shop"
 

@@ -8,7 +8,7 @@ from delivery_kit import ORIGIN, a_config, a_row
 from pg_tide_relay.encode import Record, compile_shape
 from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.message import Row
-from pg_tide_relay.wire import Origin
+from pg_tide_relay.wire_types import Origin
 
 RULES = [
     {

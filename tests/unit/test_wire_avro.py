@@ -11,8 +11,8 @@ from pg_tide_relay.errors import ConfigurationError, MessageError
 from pg_tide_relay.preview import problems_of
 from pg_tide_relay.schemas import Answer, Question, Schemas, SchemaWanted
 from pg_tide_relay.schemas_ensure import EnsureSchemas
-from pg_tide_relay.wire import Origin
 from pg_tide_relay.wire_avro import in_usual_order
+from pg_tide_relay.wire_types import Origin
 
 ORIGIN = Origin("orders", "shop")
 LONG = '"long"'

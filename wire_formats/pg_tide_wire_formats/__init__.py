@@ -2,7 +2,7 @@
 
 Knows neither databases nor Kafka clients. Each format is held to a golden file in ``golden/``.
 
-headers         names and order of the headers of every record
+headers          names and order of the headers of every record
 times            times as texts
 documents        JSON documents whose numbers keep every digit
 native           the payload's own text as the value

@@ -91,6 +91,23 @@ _INTERVAL_RE: Final = re.compile(r"interval(?: (?:to )?(?:year|month|day|hour|mi
 _UUID_RE: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
+def known_types() -> set[str]:
+    """Every name that column_type knows, without modifiers and arrays."""
+    others = {
+        "boolean",
+        "real",
+        "double precision",
+        "numeric",
+        "bytea",
+        "uuid",
+        "json",
+        "jsonb",
+        "date",
+        "interval",
+    }
+    return {*_STRINGS, *INTEGERS, *_SYNONYMS, *_SYNONYMS.values()} | others
+
+
 def column_type(type_name: str, modes: Modes) -> ColumnType:
     """The type of this name, as PostgreSQL's format_type writes it or with the usual synonyms.
 

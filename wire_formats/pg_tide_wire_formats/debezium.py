@@ -37,7 +37,6 @@ class Source:
     database: str
     schema: str
     table: str
-
     avro_names: bool = True  # Debezium's schema.name.adjustment.mode: avro, else none
 
     def schema_name(self, part: str) -> str:

@@ -23,7 +23,7 @@ from pg_tide_relay.poll import CursorDoubtError
 from pg_tide_relay.preview import Previewed, compile_stored, problems_of
 from pg_tide_relay.preview import preview as preview_rows
 from pg_tide_relay.readiness import NotReadyError
-from pg_tide_relay.wire import Origin
+from pg_tide_relay.wire_types import Origin
 
 _LIMIT_MAX: Final = 1_000
 _NAMES_MAX: Final = 10

@@ -198,12 +198,7 @@ def relations_of_schemas() -> tuple[Relation, ...]:
     events_are_avro = Condition(test="one_of", keys=("serialization.format",), values=("avro",))
     events_are_not = Condition(test="none_of", keys=("serialization.format",), values=("avro",))
     return (
-        Relation(
-            at="schema_registry.url",
-            when=(is_avro, Condition(test="unset", keys=("schema_registry.url",))),
-            severity="error",
-            message='required: wire_format "avro" needs a schema registry',
-        ),
+        _needs_registry(is_avro, "wire_format"),
         Relation(
             at="serialization.schema",
             when=(
@@ -254,17 +249,21 @@ def relations_of_schemas() -> tuple[Relation, ...]:
     )
 
 
+def _needs_registry(is_avro: Condition, key: str) -> Relation:
+    return Relation(
+        at="schema_registry.url",
+        when=(is_avro, Condition(test="unset", keys=("schema_registry.url",))),
+        severity="error",
+        message=f'required: {key} "avro" needs a schema registry',
+    )
+
+
 def _relations_of_events(are_avro: Condition) -> tuple[Relation, ...]:
     """The same for change events in Avro."""
     are_structs = Condition(test="one_of", keys=("wire_config.key_strategy",), values=("struct",))
     return (
         *only_with("wire_format", "debezium", "serialization.format"),
-        Relation(
-            at="schema_registry.url",
-            when=(are_avro, Condition(test="unset", keys=("schema_registry.url",))),
-            severity="error",
-            message='required: serialization.format "avro" needs a schema registry',
-        ),
+        _needs_registry(are_avro, "serialization.format"),
         Relation(
             at="serialization.format",
             when=(
