@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 ARGS ?=
+# Each worker starts servers of its own, for about 0.7 GB; most of a test is waiting.
+WORKERS ?= 2
 
 .PHONY: help set-up demo test nightly judges pgtap lint format generate verify bench up down clean
 
@@ -19,7 +21,7 @@ demo: set-up ## PostgreSQL, a real Kafka, 1,000 orders from commit to topic; lea
 	@$(BIN)/pg-tide dev $(ARGS)
 
 test: set-up ## all tests except the nightly ones; the servers come by themselves
-	@$(BIN)/python -m pytest -m "not nightly" $(ARGS)
+	@$(BIN)/python -m pytest -m "not nightly" -n $(WORKERS) --dist loadfile $(ARGS)
 
 nightly: set-up ## the heavy tests and PostgreSQL 16
 	@PG_TIDE_TEST_PG=15,16,18 $(BIN)/python -m pytest $(ARGS)
