@@ -12,10 +12,13 @@ from pg_tide_relay.delivery import Delivery, ProducerFactory
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.message import POSTGRES_EPOCH_US, Row
 from pg_tide_relay.produce import RecordProducer
-from pg_tide_relay.window import Batch
+from pg_tide_relay.window import Batch, DeadLetter
 from pg_tide_relay.wire_types import Origin
 
 ORIGIN = Origin(outbox="orders", database="shop")
+
+STOP = {"on_error": "stop"}
+"""A pipeline's dlq where a message that can't be delivered stops it."""
 
 # Of today: a topic's retention deletes records whose timestamp is a week old.
 CREATED_US = time.time_ns() // 1000
@@ -95,6 +98,7 @@ class Driver:
         )
         self.settled_id = 0
         self.complete: list[object] = []  # positions of complete batches
+        self.letters: list[DeadLetter] = []  # that are settled
 
     def submit(self, *rows: Row, position: object = None) -> None:
         """One batch."""
@@ -107,7 +111,8 @@ class Driver:
 
     def take(self) -> None:
         """Note what is settled."""
-        for batch, up_to_id in self.delivery.take_settled():
+        for batch, up_to_id, letters in self.delivery.take_settled():
+            self.letters += letters
             if up_to_id is None:
                 self.complete.append(batch.position)
                 self.settled_id = batch.rows[-1][0] if batch.rows else self.settled_id

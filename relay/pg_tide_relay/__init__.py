@@ -18,6 +18,7 @@ build             from a stored pipeline to a running one
 A pipeline runs:
 
 pipeline          one pipeline: fetch, shape, deliver, settle, under a lease
+pipeline_parts    what is stored of it, what all of a process share, what its configuration makes
 lease             the right to drive it, until a time of this process's own clock
 cursor            the position of a consumer group, as plain values
 poll              opening windows and reading pages
@@ -46,7 +47,8 @@ schema_checks     asking the registry while delivery goes on
 registry          one question to a schema registry, and its answer
 kafka_config      from a configuration to the properties of librdkafka
 produce           one Kafka producer, its reports and events
-settle            writing the position down, and the right to do so
+settling          what may be settled of one cursor, and when
+settle            writing the position down, dead letters with it, and the right to do so
 
 Something goes wrong:
 
@@ -55,6 +57,8 @@ kafka_errors      Kafka's codes, translated into those classes
 registry_errors   what a schema registry's answers and silences mean
 error_policy      what is done about each class, and what the operator is told
 contact           is the cluster there; told from reports, events and silence
+dead_letters      what becomes of a message that can't be delivered, and which keys are parked
+redrive           sending dead letters again, beside the messages
 recovery          what the reports of a producer that failed mean for its messages
 producer_end      emptying and closing a producer so that nothing of it lands behind its successor
 backoff           growing pauses

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
 from structlog.stdlib import BoundLogger
 
 from pg_tide_relay.checks import Ahead
+from pg_tide_relay.config.dlq_models import DlqConfig
 from pg_tide_relay.config.load import load_pipeline_config
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
 from pg_tide_relay.config.problems import ConfigError
@@ -14,11 +15,15 @@ from pg_tide_relay.delivery import Delivery
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.errors import ConfigurationError, ErrorClass
-from pg_tide_relay.pipeline import Drivers, Pipeline, PipelineSpec, Recipe
+from pg_tide_relay.pipeline import Pipeline
+from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
 from pg_tide_relay.report import PipelineReport
 from pg_tide_relay.route import compile_topic
 from pg_tide_relay.schemas import Schemas
 from pg_tide_relay.wire_types import Origin
+
+_OF_REDRIVES: Final = DlqConfig(on_error="park_key", max_parked_keys=100_000, max_in_a_row=1_000_000)
+"""A letter that fails again holds up the rest of its key, and nothing stops: its pages are short."""
 
 
 class PipelineBuilder:
@@ -52,20 +57,17 @@ class PipelineBuilder:
             log.warning("pipeline_configuration", cause=str(error))
             self._drivers.reporter.report(spec, _refusal(error))
             return None
+        ahead = Ahead(
+            # Unless rules may send everything elsewhere.
+            topic if isinstance(topic, str) and not config.routing.rules else None,
+            schemas,
+        )
+        new_delivery = partial(
+            Delivery, pipeline=spec.name, shape=shape, log=log, ahead=ahead, clock=self._drivers.clock
+        )
         recipe = Recipe(
-            new_delivery=partial(
-                Delivery,
-                config,
-                spec.name,
-                shape,
-                log=log,
-                ahead=Ahead(
-                    # Unless rules may send everything elsewhere.
-                    topic if isinstance(topic, str) and not config.routing.rules else None,
-                    schemas,
-                ),
-                clock=self._drivers.clock,
-            ),
+            new_delivery=partial(new_delivery, config),
+            new_redrive=partial(new_delivery, config.model_copy(update={"dlq": _OF_REDRIVES})),
             batch_size=config.batch_size,
             request_timeout_ms=config.request_timeout_ms,
         )

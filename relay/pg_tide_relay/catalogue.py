@@ -14,7 +14,8 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.sql import SQL
 
-from pg_tide_relay.pipeline import Pipeline, PipelineSpec
+from pg_tide_relay.pipeline import Pipeline
+from pg_tide_relay.pipeline_parts import PipelineSpec
 from pg_tide_relay.postgres import Connection, Worker
 from pg_tide_sql.statements import statement
 
@@ -29,6 +30,7 @@ class Listed:
     name: str
     version: int
     enabled: bool
+    redriving: bool  # whether dead letters of it are to be sent
 
 
 def _list(conn: Connection) -> list[Listed]:
@@ -92,6 +94,8 @@ class Catalogue:
             listed = wanted.get(pipeline_id)
             if listed is None or listed.version != pipeline.spec.version:
                 pipeline.leave()
+            elif listed.redriving:
+                pipeline.redrive()
         for pipeline_id, listed in wanted.items():
             known = pipeline_id in self.running or pipeline_id in self._loading
             if not known and self._tried.get(pipeline_id) != listed.version:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pg_tide_relay.commands.dev import dev
+from pg_tide_relay.commands.dlq import discard, list_letters, redrive, show_letter
 from pg_tide_relay.commands.failure import CommandError, ExitCode
 from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags, with_flags
 from pg_tide_relay.commands.install import install
@@ -90,6 +91,12 @@ def build() -> typer.Typer:
     schemas = typer.Typer(help="The schemas of pipelines in their registries.", no_args_is_help=True)
     schemas.command("ensure", epilog=_EPILOG)(with_flags(ensure_schemas))
     app.add_typer(schemas, name="schemas")
+    dlq = typer.Typer(help="Dead letters: messages that could not be delivered.", no_args_is_help=True)
+    dlq.command("list", epilog=_EPILOG)(with_flags(list_letters))
+    dlq.command("show", epilog=_EPILOG)(with_flags(show_letter))
+    dlq.command(epilog=_EPILOG)(with_flags(redrive))
+    dlq.command(epilog=_EPILOG)(with_flags(discard))
+    app.add_typer(dlq, name="dlq")
     return app
 
 

@@ -9,7 +9,7 @@ An absent cluster is no reason for any of this: the same producer waits and send
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -22,15 +22,16 @@ from pg_tide_relay.checks import NOTHING_AHEAD, Ahead, checks_of
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.templates import placeholders
 from pg_tide_relay.contact import Contact
+from pg_tide_relay.dead_letters import Undelivered
 from pg_tide_relay.delivery_state import DeliveryState, Log, Status, Trouble
 from pg_tide_relay.encode import Shape
-from pg_tide_relay.errors import ErrorClass, MessageError
+from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.hand_over import HandOver
 from pg_tide_relay.kafka_config import BATCH_BYTES, BATCH_BYTES_MIN, is_guarded, producer_properties
 from pg_tide_relay.produce import ProducerEvent, RecordProducer
 from pg_tide_relay.producer_end import ProducerEnd
 from pg_tide_relay.recovery import Failure, Judgement, judge, mark_suspects
-from pg_tide_relay.window import Batch, Settled, Window
+from pg_tide_relay.window import Batch, DeadLetter, Settled, Window
 
 # How long a wait for reports may keep the answer about a topic or a schema waiting.
 _CHECK_STEP_S = 0.005
@@ -73,6 +74,8 @@ class Delivery:
         self._clock = clock
         self._topic_is_template = bool(placeholders(config.topic) - {"stream_table"} or config.routing.rules)
         self._status = Status(log)
+        self.undelivered = Undelivered(config.dlq)
+        """Decides about messages that can't be delivered; knows the keys that are parked."""
         self._window = Window()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"delivery-{pipeline}")
         self._checks = checks_of(config, pipeline, self._worker, clock, ahead)
@@ -87,7 +90,7 @@ class Delivery:
         self._hand_over: HandOver | None = None
         self._ending: ProducerEnd | None = None
         self._paused_until = clock()
-        self._bad: MessageError | None = None
+        self._stopped_by: Trouble | None = None
         self._held = False
         self._connect_ahead = False
         self._forgetting = False
@@ -122,6 +125,10 @@ class Delivery:
         """Messages handed over without a report."""
         return 0 if self._producer is None else self._producer.outstanding()
 
+    def untold(self) -> Iterator[DeadLetter]:
+        """Dead letters that ``take_settled`` has not told of yet."""
+        return self._window.letters()
+
     @property
     def batches_in_flight(self) -> int:
         """Batches that ``take_settled`` has not returned as complete."""
@@ -151,12 +158,12 @@ class Delivery:
         The producer is kept, and what it was given is awaited before ``can_accept`` is true again: it may
         arrive and be sent once more, but never behind a newer record of its key.
         """
-        self._bad = None
+        self._stopped_by = None
         self._window.clear()
         self._checks.cancel()
         self._forgetting = True
         if self._hand_over is not None:
-            self._hand_over.alone = self._hand_over.bad = None
+            self._hand_over.alone = self._hand_over.stopped_by = None
 
     def stop_handing_over(self) -> None:
         """Hand over nothing more; what is on its way is awaited by further polls."""
@@ -233,8 +240,8 @@ class Delivery:
             self._replaced = False
             if not self._checks.waiting:
                 self._contact.acknowledged()
-        if self._hand_over.bad is not None and self._producer.outstanding() == 0:
-            self._give_up(self._producer, self._hand_over.bad)
+        if self._hand_over.stopped_by is not None and self._producer.outstanding() == 0:
+            self._give_up(self._producer, self._hand_over.stopped_by)
             return
         self._check(self._producer)
         self._hand_over.run()
@@ -263,6 +270,7 @@ class Delivery:
             checks=self._checks,
             shape=self._shape,
             failures=self._failures,
+            undelivered=self.undelivered,
             pipelined=self._guarded,
             is_open=self._is_open,
         )
@@ -287,9 +295,9 @@ class Delivery:
 
     # -- from one producer to the next ---------------------------------------------------------------
 
-    def _give_up(self, producer: RecordProducer, bad: MessageError | None = None) -> None:
-        """This producer is past use, or ``bad`` stops the pipeline: let its requests be answered first."""
-        self._bad = bad
+    def _give_up(self, producer: RecordProducer, stopped_by: Trouble | None = None) -> None:
+        """This producer is past use, or a message stops the pipeline: let its requests be answered first."""
+        self._stopped_by = stopped_by
         self._checks.cancel()
         patience_s = self._config.request_timeout_ms / 1000
         self._ending = ProducerEnd(producer, self._worker, self._clock, patience_s)
@@ -301,40 +309,36 @@ class Delivery:
         self._take_events(self._producer)
         if not gone:
             return
-        alone, bad = self._hand_over.alone, self._bad
+        hand_over, stopped_by = self._hand_over, self._stopped_by
         failures, events = self._failures[:], self._fatal_events[:]
         if self._discarding:
-            failures, events, bad = [], [], None
-        self._ending = self._producer = self._hand_over = self._bad = None
+            failures, events, stopped_by = [], [], None
+        self._ending = self._producer = self._hand_over = self._stopped_by = None
         self._discarding = False
         self._failures.clear()
         self._fatal_events.clear()
         if failures or events:
-            judgement = judge(failures, events, alone, topic_is_template=self._topic_is_template)
-            self._start_again(judgement, failures)
-        elif bad is not None:
-            self._stop(bad)
+            judgement = judge(failures, events, hand_over.alone, topic_is_template=self._topic_is_template)
+            self._start_again(judgement, failures, hand_over)
+        elif stopped_by is not None:
+            self._stop(stopped_by)
         else:
             self._window.restart(repeat_delivered=not self._guarded)
 
-    def _stop(self, bad: MessageError) -> None:
-        self._contact.refused(
-            Trouble(
-                error_class=bad.error_class,
-                cause=bad.cause,
-                code=bad.code,
-                topic=bad.topic,
-                message_id=bad.message_id,
-            )
-        )
+    def _stop(self, trouble: Trouble) -> None:
+        self._contact.refused(trouble)
         self._worker.shutdown(wait=False)
 
-    def _start_again(self, judgement: Judgement, failures: list[Failure]) -> None:
+    def _start_again(self, judgement: Judgement, failures: list[Failure], before: HandOver) -> None:
         """Decide how to go on from what the reports of the old producer say."""
         trouble = judgement.trouble
-        if judgement.is_final or trouble.error_class is ErrorClass.FENCED:
-            self._contact.refused(trouble)
-            self._worker.shutdown(wait=False)
+        stopped_by = trouble if trouble.error_class is ErrorClass.FENCED else None
+        if judgement.is_final and before.alone is not None:
+            batch, place = before.alone
+            key = before.ordering_key(batch.rows[place])
+            stopped_by = self.undelivered.bury(batch, place, trouble, key)
+        if stopped_by is not None:
+            self._stop(stopped_by)
             return
         pause_s, was_guarded = 0.0, self._guarded
         suspects = mark_suspects(failures, topic_is_template=self._topic_is_template)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from pg_tide_relay.error_policy import StateName, cure_for, state_for
-from pg_tide_relay.errors import ErrorClass
+from pg_tide_relay.errors import ErrorClass, MessageError
 
 
 class Log(Protocol):
@@ -33,6 +33,17 @@ class Trouble:
     message_id: int | None = None
     cure: str | None = None  # where it is another than that of class and code
     of_registry: bool = False  # the schema registry's, not the cluster's
+
+
+def trouble_of(bad: MessageError) -> Trouble:
+    """A message that can't be delivered."""
+    return Trouble(
+        error_class=bad.error_class,
+        cause=bad.cause,
+        code=bad.code,
+        topic=bad.topic,
+        message_id=bad.message_id,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

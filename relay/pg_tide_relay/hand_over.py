@@ -7,10 +7,13 @@ from confluent_kafka import KafkaError, KafkaException
 
 from pg_tide_relay import failpoints
 from pg_tide_relay.checks import Checks
+from pg_tide_relay.dead_letters import Undelivered, key_of_message
+from pg_tide_relay.delivery_state import Trouble, trouble_of
 from pg_tide_relay.encode import Record, Shape
 from pg_tide_relay.errors import ErrorClass, MessageError
 from pg_tide_relay.gate import Gate, OnReport
 from pg_tide_relay.kafka_errors import classify
+from pg_tide_relay.message import Row
 from pg_tide_relay.produce import RecordProducer
 from pg_tide_relay.recovery import Failure, both_of, reporter
 from pg_tide_relay.schemas import SchemaWanted
@@ -38,6 +41,7 @@ class HandOver:
         checks: Checks,
         shape: Shape,
         failures: list[Failure],
+        undelivered: Undelivered,
         pipelined: bool,
         is_open: Callable[[], bool],
     ) -> None:
@@ -48,6 +52,7 @@ class HandOver:
         self._topics = checks.topics
         self._shape = shape
         self._failures = failures
+        self._undelivered = undelivered
         self._pipelined = pipelined
         self._is_open = is_open
         self._gates: dict[str, Gate] = {}
@@ -57,8 +62,8 @@ class HandOver:
         """Records handed over."""
         self.alone: tuple[Batch, int] | None = None
         """The suspect that is on its way by itself."""
-        self.bad: MessageError | None = None
-        """The message that can't be handed over at all; nothing behind it is."""
+        self.stopped_by: Trouble | None = None
+        """A message that can't be delivered and may not be passed; nothing behind it is handed over."""
 
     def run(self) -> None:
         """Hand over as much as may be handed over now; returns without waiting for anything."""
@@ -73,7 +78,7 @@ class HandOver:
         if batch.next == 0:
             failpoints.hit("before_hand_over")
         while not batch.is_handed_over:
-            if self.bad or self._failures or self._producer.fatal or not self._is_open():
+            if self.stopped_by or self._failures or self._producer.fatal or not self._is_open():
                 return False
             suspect = batch.next_suspect()
             if batch.next < suspect:
@@ -105,21 +110,46 @@ class HandOver:
 
     def _hand_over_many(self, batch: Batch, stop: int) -> bool:
         """Messages up to ``stop``, but those that have an outcome; tell whether all went."""
-        try:
-            self._produce(batch, stop)
-        except BufferError:
-            pass  # the client's queue is full; reports make room
-        except SchemaWanted as unknown:
-            self._checks.want_schema(unknown.question)
-        except MessageError as bad:
-            self.bad = bad
-        except KafkaException as refused:
-            self._refused(refused.args[0], batch)
-        except Exception as defect:  # noqa: BLE001  (one message must not end all pipelines of the process)
-            said = f"{type(defect).__name__}: {defect}"
-            cause = f"a defect of the relay, not of the message; report it, please: {said}"
-            self.bad = MessageError(batch.id_at(batch.next), cause)
+        while batch.next < stop:
+            bad = None
+            try:
+                self._produce(batch, stop)
+            except BufferError:
+                pass  # the client's queue is full; reports make room
+            except SchemaWanted as unknown:
+                self._checks.want_schema(unknown.question)
+            except MessageError as error:
+                bad = error
+            except KafkaException as refused:
+                bad = self._refused(refused.args[0], batch)
+            except Exception as defect:  # noqa: BLE001  (one message must not end all pipelines of the process)
+                said = f"{type(defect).__name__}: {defect}"
+                cause = f"a defect of the relay, not of the message; report it, please: {said}"
+                bad = MessageError(batch.id_at(batch.next), cause)
+            if bad is None or not self._pass_over(bad, batch):
+                break
         return batch.next == stop
+
+    def _pass_over(self, bad: MessageError, batch: Batch) -> bool:
+        """A message that no broker has seen: the verdict is final. Tell whether the next one may go."""
+        place, undelivered = batch.next, self._undelivered
+        key = self.ordering_key(batch.rows[place])
+        if key is not None and key in undelivered.parked:
+            undelivered.park(batch, place, key)
+        else:
+            self.stopped_by = undelivered.bury(batch, place, trouble_of(bad), key)
+        if self.stopped_by is None:
+            self._begun = None
+            batch.next = place + 1
+        return self.stopped_by is None
+
+    def ordering_key(self, row: Row) -> bytes | None:
+        """The record's key; where it can't be computed the message's key, else its dedup key."""
+        try:
+            record = self._shape(row)
+        except Exception:  # noqa: BLE001  (whatever it is, it was told already)
+            return key_of_message(row)
+        return key_of_message(row) if record is None else record.key
 
     def _produce(self, batch: Batch, stop: int) -> None:
         """Go on with ``batch.next``, which is afterwards the first message that did not go."""
@@ -128,14 +158,15 @@ class HandOver:
         on_report = reporter(batch, self._failures)
         start = place = batch.next
         checked, gate, skipped = None, None, 0
+        parked = self._undelivered.parked
         try:
             for place in range(start, stop):
                 if outcomes[place]:
                     skipped += 1
                     continue
                 record = shape(rows[place])
-                if record is None:
-                    outcomes[place] = Outcome.FILTERED
+                if record is None or (parked and record.key in parked):
+                    self._skip(batch, place, record)
                     skipped += 1
                     continue
                 topic, key, value, headers, timestamp_ms, tombstone_follows = record
@@ -155,6 +186,12 @@ class HandOver:
         finally:
             self.count += place - start - skipped
             batch.next = place
+
+    def _skip(self, batch: Batch, place: int, record: Record | None) -> None:
+        if record is None:
+            batch.outcomes[place] = Outcome.FILTERED
+        elif record.key is not None:
+            self._undelivered.park(batch, place, record.key)
 
     def _gate_of(self, topic: str) -> Gate | None:
         """None while the topic is not known to be there."""
@@ -208,8 +245,8 @@ class HandOver:
             gate.await_first(partition)
         return True
 
-    def _refused(self, error: KafkaError, batch: Batch) -> None:
-        """The client refuses a message by itself: no neighbour is to blame, so this verdict is final."""
+    def _refused(self, error: KafkaError, batch: Batch) -> MessageError | None:
+        """The client refuses a message by itself: no neighbour is to blame, so a verdict about it is final."""
         record = self._shape(batch.rows[batch.next])
         topic = "" if record is None else record.topic
         error_class = classify(error)
@@ -219,4 +256,5 @@ class HandOver:
         elif error_class is ErrorClass.FATAL_PRODUCER:
             self._producer.note_fatal(error)
         else:
-            self.bad = MessageError(batch.id_at(batch.next), error.str(), code=error.name(), topic=topic)
+            return MessageError(batch.id_at(batch.next), error.str(), code=error.name(), topic=topic)
+        return None

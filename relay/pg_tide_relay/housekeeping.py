@@ -35,6 +35,10 @@ def _retention(conn: Connection) -> Sequence[tuple[Any, ...]]:
         return conn.execute(SQL(statement("retention_run"))).fetchall()
 
 
+def _letters_retention(conn: Connection) -> Sequence[tuple[Any, ...]]:
+    return conn.execute(SQL(statement("dlq_retention_run"))).fetchall()
+
+
 class Housekeeping:
     """Periodic jobs on the writing connection."""
 
@@ -62,6 +66,7 @@ class Housekeeping:
         if now >= self._retention_at:
             self._retention_at = now + _RETENTION_EVERY_S
             self._writer.submit(_retention, self._on_retention)
+            self._writer.submit(_letters_retention, self._on_letters_retention)
 
     def _on_seen(self, done: Future[bool]) -> None:
         error = done.exception()
@@ -84,6 +89,15 @@ class Housekeeping:
             self._log.info("retention", outbox=outbox, slot=slot, action=action, reason=reason)
         if any(action == "emptied" for _, _, action, _ in done.result()):
             self._writer.submit(_retention, self._on_retention)
+
+    def _on_letters_retention(self, done: Future[Sequence[tuple[Any, ...]]]) -> None:
+        if isinstance(error := done.exception(), psycopg.Error):
+            self._log.warning(
+                "retention of dead letters failed", cause=str(error).strip(), sqlstate=error.sqlstate
+            )
+            return
+        for pipeline, removed in done.result():
+            self._log.info("dead letters removed", pipeline=pipeline, removed=removed)
 
     def sign_off(self) -> None:
         """Say that this process ends in order; a database that is away is not told."""

@@ -5,74 +5,32 @@ the longest prefix of settled messages; when anything we remember may be wrong, 
 forget the rest and read the cursor again.* Nothing here waits: ``step`` does what can be done now.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from enum import Enum, auto
-from functools import partial
-from typing import Any, Final, cast
-from uuid import UUID
+from itertools import chain
+from typing import Final
 
 import psycopg
 
-from pg_tide_relay import settle
 from pg_tide_relay.backoff import Backoff
 from pg_tide_relay.cursor import Position
-from pg_tide_relay.delivery import Delivery
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.fetch_ahead import FetchAhead
 from pg_tide_relay.lease import Lease
+from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
 from pg_tide_relay.poll import CursorDoubtError, Page, WindowsOpened, WindowWanted
-from pg_tide_relay.postgres import Worker, is_outage
-from pg_tide_relay.report import PipelineReport, Reporter, report_of
-from pg_tide_relay.settle import Acquired, Claim, CursorLockedError, NotAcquired, NotOwnerError
+from pg_tide_relay.postgres import is_outage
+from pg_tide_relay.redrive import Redrive, RedriveOf
+from pg_tide_relay.report import PipelineReport, report_of
+from pg_tide_relay.settle import Acquired, Claim, NotAcquired, NotOwnerError
+from pg_tide_relay.settling import Settling
 from pg_tide_relay.window import Batch
-
-_SETTLE_EVERY_S: Final = 0.05
-"""At most this often: beside an old snapshot every settle leaves a row version behind."""
 
 _FORGIVEN_AFTER_S: Final = 60.0
 """A failure so long after the last one is a new story: an idle pipeline has nothing to settle in between."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PipelineSpec:
-    """A pipeline as it is stored."""
-
-    pipeline_id: int
-    name: str
-    version: int
-    enabled: bool
-    config: dict[str, Any]
-    database: str
-    outbox_id: int
-    outbox: str
-    group_id: int
-    consumer_group: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Drivers:
-    """What all pipelines of a process share."""
-
-    reader: Worker
-    writer: Worker
-    reporter: Reporter
-    clock: Callable[[], float]
-    token: UUID
-    relay_id: str
-    lease_ms: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recipe:
-    """What is made of a pipeline's configuration."""
-
-    new_delivery: Callable[[], Delivery]
-    batch_size: int
-    request_timeout_ms: int  # how long its last requests may take
 
 
 class Phase(Enum):
@@ -101,6 +59,7 @@ class Pipeline:
         self.lease = Lease(
             writer=drivers.writer,
             claim=Claim(
+                pipeline_id=spec.pipeline_id,
                 group_id=spec.group_id,
                 token=drivers.token,
                 relay_id=drivers.relay_id,
@@ -111,11 +70,25 @@ class Pipeline:
             clock=drivers.clock,
         )
         self._phase = Phase.STANDING_BY
+        self._settling = Settling(
+            pipeline_id=spec.pipeline_id,
+            version=spec.version,
+            writer=drivers.writer,
+            lease=self.lease,
+            on_settled=self._on_settled,
+            on_lost=self.on_lost,
+        )
+        self._redrive = Redrive(
+            of=RedriveOf(spec.pipeline_id, spec.version, recipe.batch_size),
+            reader=drivers.reader,
+            writer=drivers.writer,
+            lease=self.lease,
+            new_delivery=recipe.new_redrive,
+            on_free=self._on_free,
+            on_lost=self.on_lost,
+            log=log,
+        )
         self._start_at: Position | None = None
-        self._settled: Position | None = None  # what the database says
-        self._to_settle: Position | None = None  # what it may be told
-        self._settling = False
-        self._settle_at = 0.0
         self._timeline: int | None = None  # of the server that the cursor was read on last
         self._failed_at = 0.0  # the last failure, if nothing was settled since
         self._backoff = Backoff()
@@ -146,22 +119,28 @@ class Pipeline:
     @property
     def outstanding(self) -> int:
         """Messages handed over and not answered yet."""
-        return self._delivery.outstanding
+        return self._delivery.outstanding + self._redrive.outstanding
+
+    def redrive(self) -> None:
+        """There are dead letters to be sent again."""
+        self._redrive.want()
 
     def step(self, now: float) -> None:
         """Do what can be done now."""
         if self._phase is Phase.LEFT:
             return
         self._delivery.poll(0.0)
-        self._take_settled()
+        self._settling.take(self._delivery.take_settled())
         self.lease.step(now)
         self._mind_the_lease(now)
-        self._settle_when_due(now)
+        self._settling.step(now)
+        if self._phase in (Phase.RUNNING, Phase.LEAVING):
+            self._redrive.step(now)
         self._report()
         if self._phase is Phase.LEAVING:
             self._sign_off_when_done(now)
             return
-        if self._phase is Phase.AWAITING and self._delivery.can_accept and now >= self._run_at:
+        if self._phase is Phase.AWAITING and now >= self._run_at and self._is_clear():
             self._run()
         if self._phase is Phase.RUNNING:
             self._fetch.fetch(self._delivery.room)
@@ -172,7 +151,8 @@ class Pipeline:
             return
         self._fetch.forget()
         self._delivery.stop_handing_over()
-        self._settle_at = 0.0
+        self._redrive.leave()
+        self._settling.hurry()
         self._leave_until = self._drivers.clock() + self._recipe.request_timeout_ms / 1000
         self._phase = Phase.LEAVING
 
@@ -182,15 +162,18 @@ class Pipeline:
             return
         self._fetch.forget()
         self._delivery.abandon()
+        self._redrive.abandon()
         self._phase = Phase.LEFT
 
     def forget(self) -> None:
         """Something remembered may be wrong: keep the producer, await what it was given, read the cursor again."""
         self._fetch.forget()
         self._delivery.forget()
+        self._redrive.forget()
         self.lease.forget()
         self._drivers.reporter.forget(self.spec.pipeline_id)
-        self._settled = self._to_settle = self._start_at = None
+        self._settling.forget()
+        self._start_at = None
         if self._phase is not Phase.LEAVING:
             self._phase = Phase.STANDING_BY
 
@@ -203,7 +186,9 @@ class Pipeline:
         if self._delivery.state.name in (StateName.STOPPED, StateName.ENDED):
             self._delivery = self._recipe.new_delivery()
         self._delivery.deadline = self.lease.deadline
-        self._start_at = self._settled = acquired.position()
+        self._delivery.undelivered.load(acquired.parked)
+        self._start_at = acquired.position()
+        self._settling.begin(self._start_at)
         self._phase = Phase.AWAITING
         self._log.info(
             "pipeline_acquired",
@@ -223,8 +208,9 @@ class Pipeline:
 
     def on_not_acquired(self, answer: NotAcquired) -> None:
         """Stand by, or say why the cursor can't be trusted."""
-        if self._delivery.outstanding:
+        if self.outstanding:
             self._delivery.abandon()
+            self._redrive.abandon()
         if answer.doubt is not None:
             self._refuse(answer.doubt)
 
@@ -258,13 +244,18 @@ class Pipeline:
     def _mind_the_lease(self, now: float) -> None:
         if self.lease.deadline:
             self._delivery.deadline = self.lease.deadline
-        if now >= self.lease.deadline and self._delivery.outstanding:
+        if now >= self.lease.deadline and self.outstanding:
             # Somebody else may drive this pipeline now: nothing of ours may follow what they send.
-            self._log.warning("lease_ran_out", in_flight=self._delivery.outstanding)
+            self._log.warning("lease_ran_out", in_flight=self.outstanding)
             self._delivery.abandon()
+            self._redrive.abandon()
             self.forget()
 
     # -- fetch and deliver ---------------------------------------------------------------------------
+
+    def _is_clear(self) -> bool:
+        """Whether nothing that was handed over under an earlier memory is unanswered."""
+        return self._delivery.can_accept and self._redrive.outstanding == 0
 
     def _run(self) -> None:
         assert self._start_at is not None
@@ -325,54 +316,29 @@ class Pipeline:
             self._run_at = now + self._backoff.next_s()
         self._failed_at = now
 
-    def _take_settled(self) -> None:
-        for settled in self._delivery.take_settled():
-            before, after = cast(tuple[Position, Position], settled.batch.position)
-            self._to_settle = after if settled.up_to_id is None else before.at(settled.up_to_id)
+    def _on_free(self, keys: Sequence[bytes]) -> None:
+        """Nothing of these ordering keys is open in the database; what it was not told of yet keeps its key parked."""
+        waiting = {letter.key for letter in chain(self._settling.untold(), self._delivery.untold())}
+        self._delivery.undelivered.parked.difference_update(key for key in keys if key not in waiting)
+        if keys and self._delivery.state.name is StateName.STOPPED:
+            self.forget()  # it may have stopped because too many keys were parked
 
-    # -- settle --------------------------------------------------------------------------------------
-
-    def _settle_when_due(self, now: float) -> None:
-        wanted, owned = self._to_settle, self.lease.owned
-        if wanted is None or owned is None or self._settled is None or wanted == self._settled:
-            return
-        if self._settling or now < self._settle_at:
-            return
-        self._settling = True
-        self._settle_at = now + _SETTLE_EVERY_S
-        changed = not wanted.same_window(self._settled) or (self._settled.replaying and not wanted.replaying)
-        self._drivers.writer.submit(
-            partial(settle.settle, owned=owned, position=wanted, window_changed=changed),
-            partial(self._on_settled, wanted, self.lease.owned),
-            connection=owned.connection,
-        )
-
-    def _on_settled(self, position: Position, owned: object, done: Future[None]) -> None:
-        self._settling = False
-        try:
-            done.result()
-        except CursorLockedError:
-            return  # tried again when it is due
-        except (psycopg.Error, NotOwnerError) as error:
-            if self.lease.owned is owned:
-                self.on_lost(error)
-            return
-        if self.lease.owned is owned:
-            self._settled = position
-            self._failed_at = self._run_at = 0.0
-            self._backoff.reset()
+    def _on_settled(self) -> None:
+        self._failed_at = self._run_at = 0.0
+        self._backoff.reset()
 
     # -- leaving and reporting -----------------------------------------------------------------------
 
     def _sign_off_when_done(self, now: float) -> None:
         if self._signing_off or not self._is_answered(now):
             return
-        self._take_settled()
-        if self._settling or (self.lease.owned is not None and self._to_settle not in (None, self._settled)):
+        self._settling.take(self._delivery.take_settled())
+        if not self._settling.is_done or not (self._redrive.is_done or self.outstanding):
             return
         self._signing_off = True
-        unanswered = self._delivery.outstanding
+        unanswered = self.outstanding
         self._delivery.close()
+        self._redrive.close()
         if unanswered:
             # No word to a successor: it has to wait, as after a relay that died with requests under way.
             self._log.warning("left_unanswered", in_flight=unanswered)
@@ -382,7 +348,7 @@ class Pipeline:
 
     def _is_answered(self, now: float) -> bool:
         """Whether leaving need not wait: all is answered, or nothing will be while things are as they are."""
-        if self._delivery.outstanding == 0:
+        if self.outstanding == 0:
             return True
         return self._delivery.state.name is not StateName.RUNNING and now >= self._leave_until
 
@@ -392,6 +358,8 @@ class Pipeline:
 
     def _report(self) -> None:
         state = self._delivery.state
+        if state.name is StateName.RUNNING:
+            state = self._redrive.state or state
         is_ours = self.lease.owned is not None and self._phase in (Phase.RUNNING, Phase.LEAVING)
         if not is_ours or state.name is StateName.ENDED:
             return

@@ -13,8 +13,9 @@ from functools import cache
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
+import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Composed, Identifier
 
@@ -200,15 +201,38 @@ def read_page(
         main.execute(_in_table(name, outbox_id), values, prepare=True)
         if running:
             late.execute(_in_table("page_stragglers", outbox_id), values)
-    if cast(tuple[Any, ...], pins.fetchone())[-1]:
-        # It may lag behind the snapshot: a short page would be taken for the end of the window.
-        conn.close()
-        raise StandbyError(_STANDBY)
+    _refuse_standby(conn, pins)
     page = _page(cast(list[Row], main.fetchall()), size)
     if running:
         page = _merged(page, _page(cast(list[Row], late.fetchall()), size), size)
     hit("after_fetch")
     return page
+
+
+class RedrivePage(NamedTuple):
+    """Dead letters to be sent again, in the order of their messages."""
+
+    rows: Sequence[Row]
+    numbers: Sequence[int]  # of the dead letters
+
+
+def read_redrive_page(conn: Connection, pipeline_id: int, size: int) -> RedrivePage:
+    """The next dead letters that are to be sent: at most ``size``, and about PAGE_BYTES of payloads."""
+    values = {"pipeline_id": pipeline_id, "size": size, "bytes": PAGE_BYTES}
+    letters = conn.cursor(binary=True)
+    with _one_transaction(conn):
+        pins = conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
+        letters.execute(SQL(statement("page_redrive")), values)
+    _refuse_standby(conn, pins)
+    found = letters.fetchall()
+    return RedrivePage([cast(Row, one[:-1]) for one in found], [one[-1] for one in found])
+
+
+def _refuse_standby(conn: Connection, pins: psycopg.Cursor[tuple[Any, ...]]) -> None:
+    """It may lag behind the snapshot: a short page would be taken for the end of the window."""
+    if cast(tuple[Any, ...], pins.fetchone())[-1]:
+        conn.close()
+        raise StandbyError(_STANDBY)
 
 
 def _page(rows: list[Row], size: int) -> Page:

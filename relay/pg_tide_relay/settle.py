@@ -5,17 +5,19 @@ back the settle and everything after it alike, and what it covered is sent again
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from psycopg.rows import class_row
 from psycopg.sql import SQL
 
 from pg_tide_relay.cursor import CursorRow, Ownership, Position
+from pg_tide_relay.delivery_state import Trouble
 from pg_tide_relay.failpoints import hit
 from pg_tide_relay.postgres import Connection
+from pg_tide_relay.window import DeadLetter
 from pg_tide_sql.statements import statement
 
 
@@ -36,6 +38,7 @@ class Acquired(CursorRow):
     timeline: int
     taken_over_from: str | None  # the last owner that did not sign off, ever
     taken_over_at: datetime | None
+    parked: Sequence[bytes] = ()  # ordering keys whose messages wait behind a dead letter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +54,7 @@ class NotAcquired:
 class Claim:
     """What a relay says of itself when it asks for a cursor."""
 
+    pipeline_id: int
     group_id: int
     token: UUID
     relay_id: str
@@ -71,7 +75,8 @@ def acquire(conn: Connection, claim: Claim) -> Acquired | NotAcquired:
         acquired = cur.execute(SQL(statement("cursor_acquire")), values).fetchone()
     hit("after_acquire")
     if acquired is not None:
-        return acquired
+        parked = conn.execute(SQL(statement("parked_keys")), {"pipeline_id": claim.pipeline_id}).fetchall()
+        return replace(acquired, parked=[key for (key,) in parked])
     row = conn.execute(SQL(statement("cursor_doubt")), {"group_id": claim.group_id}).fetchone()
     doubt, owner, lease_until = row if row is not None else (None, None, None)
     return NotAcquired(doubt=doubt, owner=owner, lease_until=lease_until)
@@ -99,8 +104,26 @@ def release(conn: Connection, owned: Ownership) -> None:
     _ask(conn, "cursor_release", values)
 
 
-def settle(conn: Connection, owned: Ownership, position: Position, *, window_changed: bool) -> None:
-    """Write the position; the snapshots only when the window changed. Raises NotOwnerError and CursorLockedError."""
+class Letters(NamedTuple):
+    """Dead letters of a pipeline that a settle passes."""
+
+    pipeline_id: int
+    version: int
+    letters: Sequence[DeadLetter]
+
+
+def settle(
+    conn: Connection,
+    owned: Ownership,
+    position: Position,
+    *,
+    window_changed: bool,
+    letters: Letters | None = None,
+) -> None:
+    """Write the position, and what could not be delivered before it; the snapshots only when the window changed.
+
+    Raises NotOwnerError and CursorLockedError.
+    """
     hit("before_settle")
     values: dict[str, Any] = {
         "group_id": owned.group_id,
@@ -121,12 +144,47 @@ def settle(conn: Connection, owned: Ownership, position: Position, *, window_cha
     else:
         name = "cursor_settle"
         values |= {"replay_from": position.replay_from, "replay_last": position.replay_last}
-    touched = _ask(conn, name, values)
-    if touched is None:
-        raise CursorLockedError
-    if not touched:
-        raise NotOwnerError
+    with conn.transaction():
+        touched = _call(conn, name, values)
+        if touched is None:
+            raise CursorLockedError
+        if not touched:
+            raise NotOwnerError
+        if letters is not None and letters.letters:
+            _add(conn, owned, letters)
     hit("after_settle")
+
+
+def _add(conn: Connection, owned: Ownership, letters: Letters) -> None:
+    """Keep messages that could not be delivered; NotOwnerError when the pipeline is gone."""
+    troubles = [letter.trouble for letter in letters.letters]
+    values = {
+        "pipeline_id": letters.pipeline_id,
+        "group_id": owned.group_id,
+        "token": owned.token,
+        "epoch": owned.epoch,
+        "version": letters.version,
+        "message_ids": [letter.message_id for letter in letters.letters],
+        "parked": [letter.trouble is None for letter in letters.letters],
+        "parks": [letter.parks for letter in letters.letters],
+        "ordering_keys": [letter.key for letter in letters.letters],
+        **described(troubles),
+    }
+    row = conn.execute(SQL(statement("dead_letters_add")), values).fetchone()
+    if row is None or row[0] is None:
+        raise NotOwnerError
+
+
+def described(troubles: Sequence[Trouble | None]) -> dict[str, list[str | None]]:
+    """What happened to dead letters, as the columns of statements; nothing happened to those that only wait."""
+    told = [
+        (None,) * 4
+        if trouble is None
+        else (trouble.topic, str(trouble.error_class), trouble.code, trouble.cause)
+        for trouble in troubles
+    ]
+    columns = map(list, zip(*told, strict=True)) if told else ([], [], [], [])
+    return dict(zip(("topics", "error_classes", "error_codes", "errors"), columns, strict=True))
 
 
 def _ask(conn: Connection, name: str, values: Mapping[str, Any]) -> bool | None:
@@ -135,5 +193,9 @@ def _ask(conn: Connection, name: str, values: Mapping[str, Any]) -> bool | None:
     Where the database's default is another level, a row that changed meanwhile would be an error instead of a no.
     """
     with conn.transaction():
-        row = conn.execute(SQL(statement(name)), values, prepare=True).fetchone()
+        return _call(conn, name, values)
+
+
+def _call(conn: Connection, name: str, values: Mapping[str, Any]) -> bool | None:
+    row = conn.execute(SQL(statement(name)), values, prepare=True).fetchone()
     return cast(tuple[bool | None], row)[0]

@@ -31,7 +31,8 @@ from pg_tide_relay.fetch_ahead import look
 from pg_tide_relay.housekeeping import Housekeeping
 from pg_tide_relay.lease import Lease, Renewals
 from pg_tide_relay.logs import Changes
-from pg_tide_relay.pipeline import Drivers, Pipeline
+from pg_tide_relay.pipeline import Pipeline
+from pg_tide_relay.pipeline_parts import Drivers
 from pg_tide_relay.poll import CursorDoubtError, PollError, WindowsOpened
 from pg_tide_relay.postgres import Answer, Worker, is_outage, read_raw
 from pg_tide_relay.readiness import NotReadyError, check_schema

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
+from pg_tide_relay.delivery_state import Trouble
 from pg_tide_relay.message import Row
 
 
@@ -19,6 +20,18 @@ class Outcome(IntEnum):
     UNSETTLED = 0
     DELIVERED = 1
     FILTERED = 2
+    DEAD_LETTERED = 3
+    PARKED = 4
+    """Not tried: it waits behind a dead letter of its key."""
+
+
+class DeadLetter(NamedTuple):
+    """A message that is not delivered: it can't be, or it waits behind one of its key that can't."""
+
+    message_id: int
+    key: bytes | None  # its ordering key
+    parks: bool  # whether later messages of its key wait for it
+    trouble: Trouble | None  # None: parked, and never tried
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -35,6 +48,7 @@ class Batch:
     next: int = field(init=False, default=0)  # place of the next message to hand over
     told: int = field(init=False, default=0)  # messages that take_settled has told of
     suspects: set[int] = field(init=False, default_factory=set)  # places of messages to be sent alone
+    letters: dict[int, DeadLetter] = field(init=False, default_factory=dict, repr=False)  # by place
 
     def __post_init__(self) -> None:
         self.outcomes = bytearray(len(self.rows))
@@ -78,6 +92,9 @@ class Settled(NamedTuple):
 
     batch: Batch
     up_to_id: int | None  # the last message of its longest settled prefix; None: all of it, it has left
+    letters: Sequence[
+        DeadLetter
+    ] = ()  # the dead letters among those messages that were not told of yet, in id order
 
 
 class Window:
@@ -123,15 +140,25 @@ class Window:
             if first_open < 0:
                 self._batches.popleft()
                 self.size_bytes -= batch.size_bytes
-                taken.append(Settled(batch, None))
+                taken.append(Settled(batch, None, _letters_before(batch, len(batch.outcomes))))
                 continue
             if first_open > batch.told:
                 batch.told = first_open
-                taken.append(Settled(batch, batch.id_at(first_open - 1)))
+                taken.append(Settled(batch, batch.id_at(first_open - 1), _letters_before(batch, first_open)))
             break
         return taken
+
+    def letters(self) -> Iterator[DeadLetter]:
+        """Dead letters that ``take_settled`` has not told of."""
+        return (letter for batch in self._batches for letter in batch.letters.values())
 
     def clear(self) -> None:
         """Forget all batches; what is reported about them later falls on nobody."""
         self._batches.clear()
         self.size_bytes = 0
+
+
+def _letters_before(batch: Batch, place: int) -> Sequence[DeadLetter]:
+    if not batch.letters:
+        return ()
+    return [batch.letters.pop(each) for each in sorted(batch.letters) if each < place]

@@ -92,7 +92,7 @@ select :pg_tide_installed = 0 as fresh, :pg_tide_installed = 1 as current \gset 
 -- Messages are append-only; the one row that the relay updates per settle is tide.cursor's.
 -- The ring of an outbox: tide.message -> tide.message_<outbox id> -> tide.message_<outbox id>_<slot>.
 -- Nothing here is granted to PUBLIC; 0900_privileges.sql is the only place that grants.
--- Lock order: tide.outbox, tide.row_schema, tide.consumer_group, tide.cursor, tide.pipeline, message tables.
+-- Lock order: tide.outbox, tide.row_schema, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter, message tables.
 
 create schema tide;
 comment on schema tide is 'pg-tide: transactional outboxes, and the pipelines that deliver them to Kafka';
@@ -377,6 +377,73 @@ comment on column tide.pipeline_state.error is 'What happened, to which object';
 comment on column tide.pipeline_state.cure is 'What to do about it';
 comment on column tide.pipeline_state.message_id is 'The message that cannot be delivered';
 comment on column tide.pipeline_state.since is 'Since when the pipeline is in this state';
+
+create table tide.dead_letter (
+  dead_letter_id bigint      generated always as identity,
+  pipeline_id    integer     not null,
+  message_id     bigint      not null,
+  created_at     timestamptz not null,
+  state          text        not null,
+  parks          boolean     not null,
+  ordering_key   bytea,
+  op             text        not null,
+  key            text,
+  dedup_key      text,
+  payload        text,
+  old_payload    text,
+  headers        text,
+  topic          text,
+  error_class    text,
+  error_code     text,
+  error          text,
+  attempts       integer     not null,
+  version        bigint      not null,
+  died_at        timestamptz not null default clock_timestamp(),
+  changed_at     timestamptz not null default clock_timestamp(),
+  changed_by     text        not null default session_user,
+  reason         text,
+  constraint dead_letter_pk primary key (dead_letter_id),
+  constraint dead_letter_message_unique unique (pipeline_id, message_id, created_at),
+  constraint dead_letter_pipeline_fk foreign key (pipeline_id) references tide.pipeline (pipeline_id) on delete cascade,
+  constraint dead_letter_state_known check (state in ('dead', 'parked', 'redriving', 'redriven', 'discarded')),
+  constraint dead_letter_parks_key check (ordering_key is not null or not parks),
+  constraint dead_letter_parked_waits check (parks or state <> 'parked')
+);
+create index dead_letter_open on tide.dead_letter (pipeline_id, message_id) where state in ('dead', 'parked', 'redriving');
+create index dead_letter_redriving on tide.dead_letter (pipeline_id, message_id) where state = 'redriving';
+create index dead_letter_parked on tide.dead_letter (pipeline_id, ordering_key, message_id) where parks and state in ('dead', 'parked', 'redriving');
+create index dead_letter_closed on tide.dead_letter (pipeline_id, changed_at) where state in ('redriven', 'discarded');
+comment on sequence tide.dead_letter_dead_letter_id_seq is 'Numbers of dead letters';
+comment on index tide.dead_letter_open is 'Those that wait for a decision, or for their turn';
+comment on index tide.dead_letter_redriving is 'Those that the relay is to send: asked for twice a second, and nearly always empty';
+comment on index tide.dead_letter_parked is 'What waits behind which ordering key, in order';
+comment on index tide.dead_letter_closed is 'What retention removes';
+comment on table tide.dead_letter is
+  'Messages that could not be delivered, and those that wait behind them, with everything needed to send them again; see docs/dead-letters.md';
+comment on column tide.dead_letter.dead_letter_id is 'Number of the dead letter';
+comment on column tide.dead_letter.pipeline_id is 'The pipeline that could not deliver it';
+comment on column tide.dead_letter.message_id is 'Id of the message';
+comment on column tide.dead_letter.created_at is 'When it was published; with the id it identifies the message for ever';
+comment on column tide.dead_letter.state is
+  'dead: waits for a decision; parked: waits behind an earlier one of its key; redriving: the relay is to send it; redriven: it was acknowledged; discarded';
+comment on column tide.dead_letter.parks is 'Whether later messages of its ordering key wait for it';
+comment on column tide.dead_letter.ordering_key is 'The record''s key; where it could not be computed the message''s key, else its dedup key';
+comment on column tide.dead_letter.op is 'insert, update or delete';
+comment on column tide.dead_letter.key is 'The message''s key';
+comment on column tide.dead_letter.dedup_key is 'Its dedup key';
+comment on column tide.dead_letter.payload is 'Its payload';
+comment on column tide.dead_letter.old_payload is 'Its payload before an update or delete';
+comment on column tide.dead_letter.headers is 'Its own headers: a JSON object of strings';
+comment on column tide.dead_letter.topic is 'The topic that it was for, where that is known';
+comment on column tide.dead_letter.error_class is 'Class of the error: message or destination; null while it was never tried';
+comment on column tide.dead_letter.error_code is 'Kafka''s name of the error, where it has one';
+comment on column tide.dead_letter.error is 'What happened the last time';
+comment on column tide.dead_letter.attempts is 'How often its delivery was given up; 0 for one that only waits';
+comment on column tide.dead_letter.version is 'Version of the pipeline that tried it last';
+comment on column tide.dead_letter.died_at is 'When delivery was given up last; of one that only waits: since when';
+comment on column tide.dead_letter.changed_at is 'When its state changed last';
+comment on column tide.dead_letter.changed_by is 'The session user who changed it; a relay''s role for what relays do';
+comment on column tide.dead_letter.reason is 'Why it was discarded';
 
 create table tide.relay (
   relay_id   text        not null,
@@ -1895,7 +1962,14 @@ create function tide.relay_drop(pipeline text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_pipeline tide.pipeline := tide._pipeline(relay_drop.pipeline);
+  v_open bigint;
 begin
+  select count(*) into v_open from tide.dead_letter d
+   where d.pipeline_id = v_pipeline.pipeline_id and d.state in ('dead', 'parked', 'redriving');
+  if v_open > 0 then
+    raise exception using errcode = 'TD063', message = format('pipeline %L has %s dead letters, which would be lost with it', v_pipeline.name, v_open),
+      hint = format('Send them again or give them up first: select * from tide.dlq_discard(%L, reason => ''...'', everything => true);', v_pipeline.name);
+  end if;
   delete from tide.pipeline p where p.pipeline_id = v_pipeline.pipeline_id;
   perform tide._pipeline_record(v_pipeline.name, 'drop', v_pipeline.version + 1, null);
 end $$;
@@ -2151,6 +2225,280 @@ begin
   delete from tide.consumer_group g where g.group_id = v_group.group_id;
 end $$;
 comment on function tide.group_drop(text, text) is 'Drops a consumer group and its place; it no longer holds messages back from retention';
+
+-- ---- 0245_dead_letters.sql ----
+-- Dead letters: kept, redriven, discarded, removed.
+-- The functions that begin with _ are called by relays, dlq_redrive and dlq_discard by administrators.
+-- A relay writes dead letters in the transaction that moves the cursor past them: never one without the other.
+-- Only the pipeline's owner sends: dlq_redrive marks, the owner reads the marks twice a second.
+-- The rule for one ordering key that parks: its open dead letters go in id order, none before an earlier one that is dead,
+-- and the key's new messages join them until none is open.
+-- Locks: rows of tide.dead_letter, in the order of their messages.
+
+-- Called behind a settle, in its transaction: the cursor's row is locked and ours. Null: the pipeline is gone.
+-- A message that dies again (a rewind, a redrive) keeps its row and counts on.
+create function tide._dead_letters_add(
+  pipeline_id integer, group_id integer, shard integer, owner_token uuid, epoch bigint, version bigint,
+  message_ids bigint[], parked boolean[], parks boolean[], ordering_keys bytea[], topics text[],
+  error_classes text[], error_codes text[], errors text[])
+returns integer language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off as $$
+declare
+  v_outbox_id integer;
+  v_added integer;
+begin
+  select p.outbox_id into v_outbox_id
+    from tide.pipeline p join tide.cursor c on c.group_id = p.group_id
+   where p.pipeline_id = _dead_letters_add.pipeline_id and c.group_id = _dead_letters_add.group_id
+     and c.shard = _dead_letters_add.shard and c.owner_token = _dead_letters_add.owner_token and c.epoch = _dead_letters_add.epoch;
+  if not found then
+    return null;
+  end if;
+  execute format(
+    'insert into tide.dead_letter as d (pipeline_id, message_id, created_at, state, parks, ordering_key, op, key, dedup_key, payload,
+                                        old_payload, headers, topic, error_class, error_code, error, attempts, version)
+     select $1, m.id, m.created_at, case when a.parked then ''parked'' else ''dead'' end, a.parks, a.ordering_key, m.op, m.key, m.dedup_key,
+            m.payload, m.old_payload, m.headers, a.topic, a.error_class, a.error_code, a.error, case when a.parked then 0 else 1 end, $2
+       from unnest($3, $4, $5, $6, $7, $8, $9, $10) as a (message_id, parked, parks, ordering_key, topic, error_class, error_code, error)
+       join tide.%I m on m.id = a.message_id
+      order by m.id
+     on conflict on constraint dead_letter_message_unique do update
+        set state = case when excluded.state = ''parked'' and d.state in (''dead'', ''redriving'') then d.state else excluded.state end,
+            parks = excluded.parks, ordering_key = excluded.ordering_key, topic = coalesce(excluded.topic, d.topic),
+            error_class = coalesce(excluded.error_class, d.error_class), error_code = coalesce(excluded.error_code, d.error_code),
+            error = coalesce(excluded.error, d.error), attempts = d.attempts + excluded.attempts, version = excluded.version,
+            died_at = excluded.died_at, changed_at = excluded.changed_at, changed_by = excluded.changed_by, reason = null',
+    'message_' || v_outbox_id)
+  using _dead_letters_add.pipeline_id, _dead_letters_add.version, _dead_letters_add.message_ids, _dead_letters_add.parked,
+        _dead_letters_add.parks, _dead_letters_add.ordering_keys, _dead_letters_add.topics, _dead_letters_add.error_classes,
+        _dead_letters_add.error_codes, _dead_letters_add.errors;
+  get diagnostics v_added = row_count;
+  if v_added <> cardinality(_dead_letters_add.message_ids) then
+    raise exception using errcode = 'XX001',
+      message = format('only %s of %s messages that could not be delivered are still in the outbox', v_added,
+        cardinality(_dead_letters_add.message_ids)),
+      hint = 'Messages were removed from its tables by hand. Nothing was settled.';
+  end if;
+  perform tide._dead_letters_advance(_dead_letters_add.pipeline_id,
+    array(select distinct a.ordering_key from unnest(_dead_letters_add.ordering_keys, _dead_letters_add.parked) a (ordering_key, parked) where a.parked));
+  return v_added;
+end $$;
+comment on function tide._dead_letters_add(integer, integer, integer, uuid, bigint, bigint, bigint[], boolean[], boolean[], bytea[], text[], text[], text[], text[]) is
+  'Keeps messages that could not be delivered, and those parked behind them, in the transaction of the settle that passes them; null: the pipeline is gone, settle nothing';
+
+-- What is parked with no dead letter of its key before it has its turn.
+create function tide._dead_letters_advance(pipeline_id integer, ordering_keys bytea[]) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  update tide.dead_letter d
+     set state = 'redriving', changed_at = clock_timestamp(), changed_by = session_user
+   where d.pipeline_id = _dead_letters_advance.pipeline_id and d.ordering_key = any (_dead_letters_advance.ordering_keys)
+     and d.parks and d.state = 'parked'
+     and not exists (select from tide.dead_letter h
+                      where h.pipeline_id = d.pipeline_id and h.ordering_key = d.ordering_key and h.parks and h.state = 'dead'
+                        and h.message_id < d.message_id);
+end $$;
+comment on function tide._dead_letters_advance(integer, bytea[]) is 'Lets parked messages go that no longer have a dead letter of their key before them';
+
+-- What became of dead letters that the owner sent. "waiting": not sent, because an earlier one of their key failed again.
+-- drained: ordering keys of delivered ones that have nothing open any more; null: another transaction holds the cursor's row.
+create function tide._redrive_settle(
+  pipeline_id integer, group_id integer, shard integer, owner_token uuid, epoch bigint, version bigint,
+  delivered bigint[], waiting bigint[], failed bigint[], topics text[], error_classes text[], error_codes text[], errors text[])
+returns table (drained bytea[]) language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_keys bytea[];
+begin
+  if not tide._cursor_lock(_redrive_settle.group_id, _redrive_settle.shard) then
+    return query select null::bytea[];
+    return;
+  end if;
+  perform from tide.cursor c
+    where c.group_id = _redrive_settle.group_id and c.shard = _redrive_settle.shard
+      and c.owner_token = _redrive_settle.owner_token and c.epoch = _redrive_settle.epoch;
+  if not found then
+    return;
+  end if;
+  with gone as (
+    update tide.dead_letter d
+       set state = 'redriven', version = _redrive_settle.version, changed_at = clock_timestamp(), changed_by = session_user
+     where d.pipeline_id = _redrive_settle.pipeline_id and d.dead_letter_id = any (_redrive_settle.delivered)
+    returning d.ordering_key, d.parks)
+  select coalesce(array_agg(distinct g.ordering_key), '{}') into v_keys from gone g where g.parks;
+  with failed as (
+    update tide.dead_letter d
+       set state = 'dead', attempts = d.attempts + 1, topic = coalesce(f.topic, d.topic), error_class = f.error_class,
+           error_code = f.error_code, error = f.error, version = _redrive_settle.version, died_at = clock_timestamp(),
+           changed_at = clock_timestamp(), changed_by = session_user
+      from unnest(_redrive_settle.failed, _redrive_settle.topics, _redrive_settle.error_classes, _redrive_settle.error_codes,
+                  _redrive_settle.errors) as f (dead_letter_id, topic, error_class, error_code, error)
+     where d.pipeline_id = _redrive_settle.pipeline_id and d.dead_letter_id = f.dead_letter_id
+    returning d.dead_letter_id, d.ordering_key, d.message_id)
+  update tide.dead_letter d
+     set state = case when d.attempts > 0 then 'dead' else 'parked' end, changed_at = clock_timestamp(), changed_by = session_user
+   where d.pipeline_id = _redrive_settle.pipeline_id and d.state = 'redriving'
+     and (d.dead_letter_id = any (_redrive_settle.waiting)
+          or exists (select from failed f where f.ordering_key = d.ordering_key and f.message_id < d.message_id))
+     and d.dead_letter_id <> all (_redrive_settle.failed);
+  perform tide._dead_letters_advance(_redrive_settle.pipeline_id, v_keys);
+  return query
+    select coalesce(array_agg(k.ordering_key), '{}') from unnest(v_keys) as k (ordering_key)
+     where not exists (select from tide.dead_letter d
+                        where d.pipeline_id = _redrive_settle.pipeline_id and d.ordering_key = k.ordering_key
+                          and d.parks and d.state in ('dead', 'parked', 'redriving'));
+end $$;
+comment on function tide._redrive_settle(integer, integer, integer, uuid, bigint, bigint, bigint[], bigint[], bigint[], text[], text[], text[], text[]) is
+  'Records what became of dead letters that were sent again; returns the ordering keys that are free again; no row: this relay is not the owner, null: ask again';
+
+create function tide._dead_letters_chosen(
+  pipeline tide.pipeline, states text[], ids bigint[], key text, error_class text, error_code text, matching jsonpath,
+  everything boolean)
+returns setof tide.dead_letter language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_pipeline_id integer := (_dead_letters_chosen.pipeline).pipeline_id;
+  v_missing bigint[];
+begin
+  if not coalesce(_dead_letters_chosen.everything, false)
+     and num_nonnulls(_dead_letters_chosen.ids, _dead_letters_chosen.key, _dead_letters_chosen.error_class, _dead_letters_chosen.error_code,
+       _dead_letters_chosen.matching) = 0 then
+    raise exception using errcode = 'TD060', message = format('nothing says which dead letters of pipeline %L', (_dead_letters_chosen.pipeline).name),
+      hint = 'Give ids, key, error_class, error_code, matching (a jsonpath), or everything => true; several of them narrow the choice.';
+  end if;
+  select array_agg(i.id order by i.id) into v_missing
+    from unnest(_dead_letters_chosen.ids) as i (id)
+   where not exists (select from tide.dead_letter d
+                      where d.pipeline_id = v_pipeline_id and d.message_id = i.id and d.state = any (_dead_letters_chosen.states));
+  if v_missing is not null then
+    raise exception using errcode = 'TD061',
+      message = format('pipeline %L has no dead letter of message %s in state %s', (_dead_letters_chosen.pipeline).name,
+        array_to_string(v_missing[1:10], ', '), array_to_string(_dead_letters_chosen.states, ' or ')),
+      hint = format('See: select message_id, state from tide.dead_letters where pipeline = %L;', (_dead_letters_chosen.pipeline).name);
+  end if;
+  return query
+    select d.* from tide.dead_letter d
+     where d.pipeline_id = v_pipeline_id and d.state = any (_dead_letters_chosen.states)
+       and (_dead_letters_chosen.ids is null or d.message_id = any (_dead_letters_chosen.ids))
+       and (_dead_letters_chosen.key is null or d.key = _dead_letters_chosen.key
+            or d.ordering_key = convert_to(_dead_letters_chosen.key, 'UTF8'))
+       and (_dead_letters_chosen.error_class is null or d.error_class = _dead_letters_chosen.error_class)
+       and (_dead_letters_chosen.error_code is null or d.error_code = _dead_letters_chosen.error_code)
+       and (_dead_letters_chosen.matching is null or d.payload::jsonb @? _dead_letters_chosen.matching)
+     order by d.message_id
+       for update;
+end $$;
+comment on function tide._dead_letters_chosen(tide.pipeline, text[], bigint[], text, text, text, jsonpath, boolean) is
+  'The open dead letters that all given conditions choose, locked; raises TD060 when none is given, TD061 for ids that are not there';
+
+create function tide.dlq_redrive(
+  pipeline text, ids bigint[] default null, key text default null, error_class text default null, error_code text default null,
+  matching jsonpath default null, everything boolean default false, dry_run boolean default false)
+returns table (message_id bigint, action text, ordering_key text, code text, error text, attempts integer)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_pipeline tide.pipeline := tide._pipeline(dlq_redrive.pipeline);
+  v_chosen bigint[];
+begin
+  select coalesce(array_agg(c.dead_letter_id), '{}') into v_chosen
+    from tide._dead_letters_chosen(v_pipeline, array['dead'], dlq_redrive.ids, dlq_redrive.key, dlq_redrive.error_class,
+      dlq_redrive.error_code, dlq_redrive.matching, dlq_redrive.everything) c;
+  return query
+  with planned as (
+    select d.dead_letter_id, d.state,
+           (select min(h.message_id) from tide.dead_letter h
+             where d.parks and h.pipeline_id = d.pipeline_id and h.ordering_key = d.ordering_key and h.parks and h.state = 'dead'
+               and h.message_id < d.message_id and h.dead_letter_id <> all (v_chosen)) as behind
+      from tide.dead_letter d
+     where d.dead_letter_id = any (v_chosen)
+        or (d.pipeline_id = v_pipeline.pipeline_id and d.parks and d.state = 'parked'
+            and d.ordering_key = any (select k.ordering_key from tide.dead_letter k where k.dead_letter_id = any (v_chosen) and k.parks))
+  ), marked as (
+    update tide.dead_letter d set state = 'redriving', changed_at = clock_timestamp(), changed_by = session_user
+      from planned p
+     where not coalesce(dlq_redrive.dry_run, false) and d.dead_letter_id = p.dead_letter_id and p.behind is null
+  )
+  select d.message_id,
+         case when p.behind is not null then 'waits for ' || p.behind when p.state = 'parked' then 'follows' else 'redrive' end,
+         tide._key_shown(d.ordering_key), d.error_code, d.error, d.attempts
+    from planned p join tide.dead_letter d on d.dead_letter_id = p.dead_letter_id
+   order by d.message_id;
+  if not v_pipeline.enabled then
+    raise notice 'pipeline % is disabled: dead letters are sent again once it is enabled', quote_literal(v_pipeline.name);
+  end if;
+end $$;
+comment on function tide.dlq_redrive(text, bigint[], text, text, text, jsonpath, boolean, boolean) is
+  'Has the pipeline''s relay send dead letters again, in id order within a key, with the configuration of then; messages parked behind them follow. Returns what it does with each: redrive, follows, or waits for an earlier one of its key that was not chosen. dry_run: nothing is done';
+
+create function tide.dlq_discard(
+  pipeline text, ids bigint[] default null, reason text default null, key text default null, error_class text default null,
+  error_code text default null, matching jsonpath default null, everything boolean default false, dry_run boolean default false)
+returns table (message_id bigint, action text, ordering_key text, code text, error text, attempts integer)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_pipeline tide.pipeline := tide._pipeline(dlq_discard.pipeline);
+  v_chosen bigint[];
+  v_keys bytea[];
+begin
+  if coalesce(btrim(dlq_discard.reason), '') = '' then
+    raise exception using errcode = 'TD062', message = 'a dead letter is discarded for a reason, and none is given',
+      hint = format('For example: select * from tide.dlq_discard(%L, ids => array[17], reason => ''test data'');', v_pipeline.name);
+  end if;
+  select coalesce(array_agg(c.dead_letter_id), '{}'), coalesce(array_agg(distinct c.ordering_key) filter (where c.parks), '{}')
+    into v_chosen, v_keys
+    from tide._dead_letters_chosen(v_pipeline, array['dead', 'parked'], dlq_discard.ids, dlq_discard.key, dlq_discard.error_class,
+      dlq_discard.error_code, dlq_discard.matching, dlq_discard.everything) c;
+  return query
+    select d.message_id, 'discard'::text, tide._key_shown(d.ordering_key), d.error_code, d.error, d.attempts
+      from tide.dead_letter d where d.dead_letter_id = any (v_chosen) order by d.message_id;
+  if not coalesce(dlq_discard.dry_run, false) then
+    update tide.dead_letter d
+       set state = 'discarded', reason = dlq_discard.reason, changed_at = clock_timestamp(), changed_by = session_user
+     where d.dead_letter_id = any (v_chosen);
+    perform tide._dead_letters_advance(v_pipeline.pipeline_id, v_keys);
+  end if;
+end $$;
+comment on function tide.dlq_discard(text, bigint[], text, text, text, text, jsonpath, boolean, boolean) is
+  'Gives dead letters up, for a reason that is kept; messages that were parked behind them are sent. dry_run: nothing is done';
+
+create function tide._key_shown(ordering_key bytea) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return convert_from(_key_shown.ordering_key, 'UTF8');
+exception when character_not_in_repertoire or untranslatable_character then
+  return _key_shown.ordering_key::text;
+end $$;
+comment on function tide._key_shown(bytea) is 'An ordering key as text; as \x... where it is none';
+
+create function tide.dlq_retention_run() returns table (pipeline text, removed bigint)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  with gone as (
+    delete from tide.dead_letter d using tide.pipeline p
+     where p.pipeline_id = d.pipeline_id and d.state in ('redriven', 'discarded')
+       and d.changed_at < clock_timestamp() - coalesce((p.config #>> '{dlq,retention_days}')::integer, 14) * interval '1 day'
+    returning p.name)
+  select g.name, count(*) from gone g group by g.name order by g.name;
+end $$;
+comment on function tide.dlq_retention_run() is
+  'Removes dead letters that were redriven or discarded longer than dlq.retention_days ago; those that wait for a decision stay. Relays call it';
+
+create view tide.dead_letters as
+  select p.name as pipeline, d.message_id, d.created_at, d.state, tide._key_shown(d.ordering_key) as ordering_key, d.parks,
+         d.error_class, d.error_code, d.error, d.attempts, d.topic, d.op, d.key, d.dedup_key, d.payload, d.old_payload, d.headers,
+         d.version, d.died_at, d.changed_at, d.changed_by, d.reason
+    from tide.dead_letter d join tide.pipeline p on p.pipeline_id = d.pipeline_id;
+comment on view tide.dead_letters is
+  'Messages that could not be delivered (dead), that wait behind one of their key (parked), that are being sent again (redriving), or were (redriven), or were given up (discarded)';
+
+create view tide.dead_letter_counts as
+  select p.name as pipeline, d.state, d.error_class, d.error_code, count(*) as messages, count(distinct d.ordering_key) as keys,
+         min(d.died_at) as oldest_at
+    from tide.dead_letter d join tide.pipeline p on p.pipeline_id = d.pipeline_id
+   where d.state in ('dead', 'parked', 'redriving')
+   group by p.name, d.state, d.error_class, d.error_code;
+comment on view tide.dead_letter_counts is 'How many dead letters wait, by pipeline, state and error; for monitoring, without payloads';
 
 -- ---- 0250_retention.sql ----
 -- Retention: rotates the ring of each outbox and empties slots whose messages are old and delivered.
@@ -2549,6 +2897,150 @@ as $$
     "not_yet": [],
     "type": "string",
     "what": "a string"
+   }
+  },
+  "dlq": {
+   "default": {
+    "max_in_a_row": 1000,
+    "max_parked_keys": 10000,
+    "on_error": "continue",
+    "retention_days": 14
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "max_in_a_row": {
+      "default": 1000,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 1000000 (messages)",
+       "max": 1000000,
+       "min": 1,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     },
+     "max_parked_keys": {
+      "default": 10000,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 100000 (keys)",
+       "max": 100000,
+       "min": 1,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     },
+     "on_error": {
+      "default": "continue",
+      "required": false,
+      "rule": {
+       "enum": [
+        "continue",
+        "park_key",
+        "stop"
+       ],
+       "expects": "one of \"continue\", \"park_key\", \"stop\"",
+       "not_yet": [],
+       "type": "string",
+       "what": "a string"
+      }
+     },
+     "retention_days": {
+      "default": 14,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 3650 (days)",
+       "max": 3650,
+       "min": 1,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     }
+    },
+    "not_yet": [
+     "on_missing_topic",
+     "topic"
+    ],
+    "relations": [
+     {
+      "at": "max_parked_keys",
+      "message": "has no effect where on_error is \"continue\"",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "max_parked_keys"
+        ],
+        "test": "none_of",
+        "values": [
+         10000
+        ]
+       },
+       {
+        "keys": [
+         "on_error"
+        ],
+        "test": "one_of",
+        "values": [
+         "continue"
+        ]
+       }
+      ]
+     },
+     {
+      "at": "max_parked_keys",
+      "message": "has no effect where on_error is \"stop\"",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "max_parked_keys"
+        ],
+        "test": "none_of",
+        "values": [
+         10000
+        ]
+       },
+       {
+        "keys": [
+         "on_error"
+        ],
+        "test": "one_of",
+        "values": [
+         "stop"
+        ]
+       }
+      ]
+     },
+     {
+      "at": "max_in_a_row",
+      "message": "has no effect where on_error is \"stop\"",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "max_in_a_row"
+        ],
+        "test": "none_of",
+        "values": [
+         1000
+        ]
+       },
+       {
+        "keys": [
+         "on_error"
+        ],
+        "test": "one_of",
+        "values": [
+         "stop"
+        ]
+       }
+      ]
+     }
+    ],
+    "type": "object",
+    "what": "an object"
    }
   },
   "headers": {
@@ -4125,7 +4617,6 @@ as $$
   }
  },
  "not_yet": [
-  "dlq",
   "rate_limit",
   "delivery"
  ],
@@ -5601,7 +6092,12 @@ as
     (68, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
     (69, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
     (70, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
-    (71, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
+    (71, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created'),
+    (72, 'dlq', 'object', 'an object', null, false, '{"on_error": "continue", "max_parked_keys": 10000, "max_in_a_row": 1000, "retention_days": 14}', 'What becomes of a message that can''t be delivered.', 'see its keys', null),
+    (73, 'dlq.on_error', 'string', 'one of "continue", "park_key", "stop"', null, false, '"continue"', 'What happens when a message itself can''t be delivered (an outage never counts): `continue` keeps it as a dead letter and goes on; `park_key` keeps it, and later messages of its key wait behind it; `stop` stops the pipeline at it.', 'one bad message must not stop all others', '`tide.dead_letters`'),
+    (74, 'dlq.max_parked_keys', 'int', 'a whole number from 1 to 100000 (keys)', 'keys', false, '10000', 'Most keys that may wait behind a dead letter at a time; at the next one the pipeline stops, and drops nothing.', 'a fault of all messages should not park them all', 'memory'),
+    (75, 'dlq.max_in_a_row', 'int', 'a whole number from 1 to 1000000 (messages)', 'messages', false, '1000', 'Most messages that become dead letters one right after the other; at the next one the pipeline stops, and drops nothing.', 'then it is hardly the messages'' fault', '`tide.dead_letters`'),
+    (76, 'dlq.retention_days', 'int', 'a whole number from 1 to 3650 (days)', 'days', false, '14', 'How long dead letters are kept after they were redriven or discarded; those that wait for a decision are kept for ever.', 'time to look what happened', '`tide.dlq_retention_run`')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';
@@ -6301,24 +6797,24 @@ begin
   end if;
   execute format('grant execute on function tide.version, tide.holders to %I', _grant_kind.role);
   execute format('grant select on tide.outboxes, tide.row_schemas, tide.pipelines, tide.consumer_groups, tide.relays, tide.lag, '
-    || 'tide.config_keys, tide.schema_version to %I', _grant_kind.role);
+    || 'tide.config_keys, tide.schema_version, tide.dead_letter_counts to %I', _grant_kind.role);
   execute format('grant execute on function tide._config_shown, tide._config_resolved, tide._cursor_doubt, tide._pending, '
     || 'tide.row_schema_columns to %I', _grant_kind.role);
   if _grant_kind.kind = 'monitor' then
     return;
   end if;
-  execute format('grant execute on function tide.retention_run to %I', _grant_kind.role);
+  execute format('grant execute on function tide.retention_run, tide.dlq_retention_run to %I', _grant_kind.role);
   if _grant_kind.kind = 'relay' then
-    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline to %I', _grant_kind.role);
+    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter to %I', _grant_kind.role);
     execute format('grant execute on function tide._timeline, tide._flush, tide._cursor_acquire, tide._cursor_renew, tide._cursor_release, '
-      || 'tide._cursor_settle, tide._cursor_settle_window, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
+      || 'tide._cursor_settle, tide._cursor_settle_window, tide._dead_letters_add, tide._redrive_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
   else
     perform tide._grant_publishing(_grant_kind.role);
     execute format('grant select on all tables in schema tide to %I', _grant_kind.role);
     execute format('grant execute on function tide.outbox_create, tide.outbox_alter, tide.outbox_enable, tide.outbox_disable, tide.outbox_drop, '
       || 'tide.outbox_grant, tide.outbox_revoke, tide.relay_set_outbox, tide.relay_enable, tide.relay_disable, tide.relay_drop, '
       || 'tide.relay_validate, tide.contract_faults, tide.row_schema_infer, tide.row_schema_set, tide.row_schema_of_table, '
-      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop to %I', _grant_kind.role);
+      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop, tide.dlq_redrive, tide.dlq_discard, tide._key_shown to %I', _grant_kind.role);
   end if;
   for v_outbox_id in select o.outbox_id from tide.outbox o loop
     execute format('grant select on tide.%I to %I', 'message_' || v_outbox_id, _grant_kind.role);

@@ -98,7 +98,12 @@ class Relay:
         self.outbox_id = outbox_id
         self.size = size
         self.claim = Claim(
-            group_id=group_id, token=uuid4(), relay_id=name, lease_ms=lease_ms, takeover_ms=takeover_ms
+            pipeline_id=0,
+            group_id=group_id,
+            token=uuid4(),
+            relay_id=name,
+            lease_ms=lease_ms,
+            takeover_ms=takeover_ms,
         )
         self.owned: Ownership | None = None
         self.position: Position | None = None  # what has been read

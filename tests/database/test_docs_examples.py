@@ -69,6 +69,12 @@ def test_the_first_steps_run_as_printed(empty_database: Database, tmp_path: Path
     assert published[4][5] == ["pg_tide_actor", "source", "traceparent"]
 
 
+def test_the_page_of_dead_letters_runs_as_printed(database: Database, tmp_path: Path) -> None:
+    with database.connect(autocommit=True) as connection:
+        connection.execute(SETTING)
+    assert len(run_page("docs/dead-letters.md", database, tmp_path)) >= 4
+
+
 def test_a_misspelt_key_is_answered_as_the_first_steps_show(empty_database: Database, tmp_path: Path) -> None:
     page = "docs/getting-started.md"
     block = the_block(page, "tide.relay_validate")

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from delivery_kit import Driver, a_config, a_row
+from delivery_kit import STOP, Driver, a_config, a_row
 from fix_kafka import MakeTopic, ReadTopic
 from pg_tide_dev.kafka import KafkaServer
 from pg_tide_relay.error_policy import StateName
@@ -27,7 +27,7 @@ def test_a_delete_that_is_too_large_stops_the_pipeline_and_is_delivered_whole_on
 ) -> None:
     """Its tombstone would be small enough, and goes in a produce batch of its own behind an event of more than 1 MB."""
     topic = make_topic(config={"max.message.bytes": "10000"})
-    config = a_config(brokers=kafka.bootstrap, topic=topic, wire_format="debezium", acks=acks)
+    config = a_config(brokers=kafka.bootstrap, topic=topic, wire_format="debezium", acks=acks, dlq=STOP)
     rows = (
         a_row(1, key=b"a"),
         a_row(2, op=b"delete", key=b"b", payload=None, old_payload=event(letters)),

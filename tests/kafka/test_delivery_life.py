@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from delivery_kit import Driver, a_config, a_row, ids
+from delivery_kit import STOP, Driver, a_config, a_row, ids
 from pg_tide_dev.kafka import KafkaServer, create_topic
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
@@ -202,7 +202,7 @@ def test_a_message_that_cannot_be_shaped_stops_its_pipeline_behind_everything_be
 ) -> None:
     """What stands before it is delivered and settled, what stands behind it is not sent, and its id is told."""
     topic = make_topic()
-    driver = Driver(a_config(brokers=kafka.bootstrap, topic=topic, message_key="{dedup_key}"))
+    driver = Driver(a_config(brokers=kafka.bootstrap, topic=topic, message_key="{dedup_key}", dlq=STOP))
     driver.submit(a_row(1, dedup_key=b"a"), a_row(2, dedup_key=b"b"), a_row(3), a_row(4, dedup_key=b"c"))
     driver.run_until(lambda: driver.delivery.state.name is StateName.STOPPED)
     driver.take()

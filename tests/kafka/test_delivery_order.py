@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from delivery_kit import Driver, a_config, a_row, ids
+from delivery_kit import STOP, Driver, a_config, a_row, ids
 from pg_tide_dev.kafka import KafkaServer
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
@@ -46,7 +46,7 @@ def test_neighbours_of_a_bad_message_are_delivered_in_order_and_nothing_behind_i
 ) -> None:
     """A1 shares its produce batch with BAD and A2, A3, ... are already handed over: the log is A0 A1, in order."""
     topic = make_topic(config=SMALL)
-    driver = Driver(a_config(brokers=kafka.bootstrap, topic=topic, batch_size=2))
+    driver = Driver(a_config(brokers=kafka.bootstrap, topic=topic, batch_size=2, dlq=STOP))
     driver.submit(*rows_with_a_bad_one(bad_id=3, count=10))
     driver.run_until(lambda: driver.delivery.state.name is StateName.STOPPED)
     driver.take()
@@ -58,7 +58,7 @@ def test_neighbours_of_a_bad_message_are_delivered_in_order_and_nothing_behind_i
 
     # Once the topic takes it, the rest follows in order: nothing of the key had overtaken.
     set_topic(kafka, topic, "max.message.bytes", "10000")
-    again = Driver(a_config(brokers=kafka.bootstrap, topic=topic, batch_size=2))
+    again = Driver(a_config(brokers=kafka.bootstrap, topic=topic, batch_size=2, dlq=STOP))
     again.submit(*rows_with_a_bad_one(bad_id=3, count=10)[2:])
     again.run_until_settled(10)
     again.close()
@@ -71,7 +71,7 @@ def test_everything_before_a_bad_message_is_settled_wherever_it_stands(
 ) -> None:
     """Also over three batches in flight and several partitions; nothing behind it is on its key's partition."""
     topic = make_topic(config=SMALL)
-    driver = Driver(a_config(brokers=kafka.bootstrap, topic=topic, batch_size=5))
+    driver = Driver(a_config(brokers=kafka.bootstrap, topic=topic, batch_size=5, dlq=STOP))
     rows = rows_with_a_bad_one(bad_id, 24)
     for start in range(0, 24, 8):
         driver.submit(*rows[start : start + 8], position=start)
@@ -102,7 +102,7 @@ def test_other_partitions_are_not_sent_again_because_one_batch_was_refused(
 ) -> None:
     """Outcomes are per message: what was acknowledged stays so over the change of producers."""
     topic = make_topic(partitions=6, config=SMALL)
-    driver = Driver(a_config(brokers=kafka.bootstrap, topic=topic, batch_size=4))
+    driver = Driver(a_config(brokers=kafka.bootstrap, topic=topic, batch_size=4, dlq=STOP))
     rows = [
         a_row(number, key=b"K%d" % (number % 12), payload=BAD if number == 60 else b'"%d"' % number)
         for number in range(1, 61)
@@ -199,7 +199,7 @@ def test_with_a_naive_producer_the_rest_overtakes(
 ) -> None:
     """The same delivery with the rule taken out of its producer: messages behind BAD are on the topic."""
     topic = make_topic(config=SMALL)
-    config = a_config(brokers=kafka.bootstrap, topic=topic, batch_size=2)
+    config = a_config(brokers=kafka.bootstrap, topic=topic, batch_size=2, dlq=STOP)
     driver = Driver(config, producer_factory=NaiveProducer)
     driver.submit(*rows_with_a_bad_one(bad_id=3, count=10))
     driver.run_until(lambda: driver.delivery.state.name is StateName.STOPPED)

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import KafkaError
 
-from delivery_kit import Driver, a_config, a_row
+from delivery_kit import STOP, Driver, a_config, a_row
 from pg_tide_relay.encode import Record
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
@@ -131,7 +131,7 @@ def test_without_a_guard_what_was_written_behind_a_refused_message_is_sent_again
 def test_a_suspect_that_fails_alone_stops_the_pipeline_with_its_id() -> None:
     """One lone attempt, no more."""
     refusal = KafkaError(KafkaError.INVALID_RECORD)
-    driver, producers = a_driver(refusal, refusal, refusal)
+    driver, producers = a_driver(refusal, refusal, refusal, dlq=STOP)
     driver.submit(a_row(5), a_row(6))
     driver.run_until(lambda: driver.delivery.state.name is StateName.STOPPED)
     assert driver.delivery.state.message_id == 5
@@ -168,7 +168,7 @@ def test_a_defect_of_the_relay_stops_the_pipeline_at_its_message_and_not_the_pro
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All other pipelines go on; what is before the message is delivered, nothing behind it is sent."""
-    driver, producers = a_driver()
+    driver, producers = a_driver(dlq=STOP)
     shape = driver.delivery._shape
 
     def defective(row: Row) -> Record | None:

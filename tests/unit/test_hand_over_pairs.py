@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError
 
 from delivery_kit import ORIGIN, a_config, a_row
 from pg_tide_relay.checks import Checks
+from pg_tide_relay.dead_letters import Undelivered
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.hand_over import HandOver
 from pg_tide_relay.recovery import Failure, mark_suspects
@@ -74,6 +75,7 @@ def hand_over(client: Client, *, guarded: bool = False) -> tuple[HandOver, Batch
         checks=Checks(Topics(), None, None),  # type: ignore[arg-type]
         shape=compile_shape(CONFIG, ORIGIN),
         failures=failures,
+        undelivered=Undelivered(CONFIG.dlq),
         pipelined=guarded,
         is_open=lambda: True,
     )

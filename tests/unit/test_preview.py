@@ -31,7 +31,7 @@ def test_each_key_of_a_configuration_makes_records_or_reaches_kafka() -> None:
     reach_kafka = {
         "brokers", "sasl_mechanism", "sasl_username", "sasl_password", "tls_enabled", "tls_ca_cert",
         "tls_client_cert", "tls_client_key", "compression", "acks", "batch_size", "linger_ms", "idempotent",
-        "request_timeout_ms", "topics",
+        "request_timeout_ms", "topics", "dlq",
     }  # fmt: skip
     assert set(PipelineConfig.model_fields) == RECORD_KEYS | reach_kafka
     assert not RECORD_KEYS & reach_kafka

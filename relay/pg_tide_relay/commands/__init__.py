@@ -13,6 +13,7 @@ validate        configurations of pipelines, from a file or from the database
 preview         what a pipeline would send next, without sending it
 preview_output  messages and their records, for people and for programs
 row_schema      row schemas of outboxes: propose one from messages, show those that are stored
+dlq             dead letters: list, show, send again, give up
 topics          topics of pipelines: are they there, and create those that are missing
 schemas         schemas of pipelines: does the registry have them, and register those that are missing
 ensured         how topics and schemas that were looked for are told

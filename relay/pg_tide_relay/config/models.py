@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 
 from pg_tide_relay.config.addresses import HOST, PORT
 from pg_tide_relay.config.base import ConfigModel, NonEmpty
+from pg_tide_relay.config.dlq_models import DlqConfig
 from pg_tide_relay.config.marks import About, Entries, NotPrefixed, Template
 from pg_tide_relay.config.registry_models import (
     SchemaRegistryConfig,
@@ -299,9 +300,11 @@ class PipelineConfig(ConfigModel):
     topics: Annotated[TopicsConfig, About(reason="see its keys")] = Field(
         TopicsConfig(), description="How topics that do not exist are treated."
     )
+    dlq: Annotated[DlqConfig, About(reason="see its keys")] = Field(
+        DlqConfig(), description="What becomes of a message that can't be delivered."
+    )
 
     NOT_YET: ClassVar[tuple[str, ...]] = (
-        "dlq",
         "rate_limit",
         "delivery",
     )

@@ -184,7 +184,14 @@ create function tide.relay_drop(pipeline text) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_pipeline tide.pipeline := tide._pipeline(relay_drop.pipeline);
+  v_open bigint;
 begin
+  select count(*) into v_open from tide.dead_letter d
+   where d.pipeline_id = v_pipeline.pipeline_id and d.state in ('dead', 'parked', 'redriving');
+  if v_open > 0 then
+    raise exception using errcode = 'TD063', message = format('pipeline %L has %s dead letters, which would be lost with it', v_pipeline.name, v_open),
+      hint = format('Send them again or give them up first: select * from tide.dlq_discard(%L, reason => ''...'', everything => true);', v_pipeline.name);
+  end if;
   delete from tide.pipeline p where p.pipeline_id = v_pipeline.pipeline_id;
   perform tide._pipeline_record(v_pipeline.name, 'drop', v_pipeline.version + 1, null);
 end $$;

@@ -69,6 +69,150 @@ as $$
     "what": "a string"
    }
   },
+  "dlq": {
+   "default": {
+    "max_in_a_row": 1000,
+    "max_parked_keys": 10000,
+    "on_error": "continue",
+    "retention_days": 14
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "max_in_a_row": {
+      "default": 1000,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 1000000 (messages)",
+       "max": 1000000,
+       "min": 1,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     },
+     "max_parked_keys": {
+      "default": 10000,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 100000 (keys)",
+       "max": 100000,
+       "min": 1,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     },
+     "on_error": {
+      "default": "continue",
+      "required": false,
+      "rule": {
+       "enum": [
+        "continue",
+        "park_key",
+        "stop"
+       ],
+       "expects": "one of \"continue\", \"park_key\", \"stop\"",
+       "not_yet": [],
+       "type": "string",
+       "what": "a string"
+      }
+     },
+     "retention_days": {
+      "default": 14,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 3650 (days)",
+       "max": 3650,
+       "min": 1,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     }
+    },
+    "not_yet": [
+     "on_missing_topic",
+     "topic"
+    ],
+    "relations": [
+     {
+      "at": "max_parked_keys",
+      "message": "has no effect where on_error is \"continue\"",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "max_parked_keys"
+        ],
+        "test": "none_of",
+        "values": [
+         10000
+        ]
+       },
+       {
+        "keys": [
+         "on_error"
+        ],
+        "test": "one_of",
+        "values": [
+         "continue"
+        ]
+       }
+      ]
+     },
+     {
+      "at": "max_parked_keys",
+      "message": "has no effect where on_error is \"stop\"",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "max_parked_keys"
+        ],
+        "test": "none_of",
+        "values": [
+         10000
+        ]
+       },
+       {
+        "keys": [
+         "on_error"
+        ],
+        "test": "one_of",
+        "values": [
+         "stop"
+        ]
+       }
+      ]
+     },
+     {
+      "at": "max_in_a_row",
+      "message": "has no effect where on_error is \"stop\"",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "max_in_a_row"
+        ],
+        "test": "none_of",
+        "values": [
+         1000
+        ]
+       },
+       {
+        "keys": [
+         "on_error"
+        ],
+        "test": "one_of",
+        "values": [
+         "stop"
+        ]
+       }
+      ]
+     }
+    ],
+    "type": "object",
+    "what": "an object"
+   }
+  },
   "headers": {
    "default": null,
    "required": false,
@@ -1643,7 +1787,6 @@ as $$
   }
  },
  "not_yet": [
-  "dlq",
   "rate_limit",
   "delivery"
  ],
@@ -3119,7 +3262,12 @@ as
     (68, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
     (69, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
     (70, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
-    (71, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created')
+    (71, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created'),
+    (72, 'dlq', 'object', 'an object', null, false, '{"on_error": "continue", "max_parked_keys": 10000, "max_in_a_row": 1000, "retention_days": 14}', 'What becomes of a message that can''t be delivered.', 'see its keys', null),
+    (73, 'dlq.on_error', 'string', 'one of "continue", "park_key", "stop"', null, false, '"continue"', 'What happens when a message itself can''t be delivered (an outage never counts): `continue` keeps it as a dead letter and goes on; `park_key` keeps it, and later messages of its key wait behind it; `stop` stops the pipeline at it.', 'one bad message must not stop all others', '`tide.dead_letters`'),
+    (74, 'dlq.max_parked_keys', 'int', 'a whole number from 1 to 100000 (keys)', 'keys', false, '10000', 'Most keys that may wait behind a dead letter at a time; at the next one the pipeline stops, and drops nothing.', 'a fault of all messages should not park them all', 'memory'),
+    (75, 'dlq.max_in_a_row', 'int', 'a whole number from 1 to 1000000 (messages)', 'messages', false, '1000', 'Most messages that become dead letters one right after the other; at the next one the pipeline stops, and drops nothing.', 'then it is hardly the messages'' fault', '`tide.dead_letters`'),
+    (76, 'dlq.retention_days', 'int', 'a whole number from 1 to 3650 (days)', 'days', false, '14', 'How long dead letters are kept after they were redriven or discarded; those that wait for a decision are kept for ever.', 'time to look what happened', '`tide.dlq_retention_run`')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

@@ -80,6 +80,17 @@ select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.cr
          order by id limit %(size)s) m) p
  where p.bytes_before is null or p.bytes_before < %(bytes)s
 
+-- name: page_redrive
+-- Dead letters that are to be sent, in the order of their messages; bounded by bytes as pages are.
+select p.message_id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.created_at, p.dead_letter_id
+  from (
+    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0))
+                  over (order by m.message_id rows between unbounded preceding and 1 preceding) as bytes_before
+      from (
+        select d.* from tide.dead_letter d
+         where d.pipeline_id = %(pipeline_id)s::int and d.state = 'redriving' order by d.message_id limit %(size)s) m) p
+ where p.bytes_before is null or p.bytes_before < %(bytes)s
+
 -- name: is_flushed
 select pg_current_wal_flush_lsn() >= %(lsn)s::pg_lsn
 

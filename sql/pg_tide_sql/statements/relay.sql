@@ -12,7 +12,10 @@ select to_regclass('tide.pipeline') is not null, pg_is_in_recovery(), current_se
 select max(version) from tide.schema_version
 
 -- name: pipeline_versions
-select p.pipeline_id, p.name, p.version, p.enabled from tide.pipeline p order by p.pipeline_id
+-- With whether there are dead letters to send: what an administrator asked for is begun within the second.
+select p.pipeline_id, p.name, p.version, p.enabled,
+       exists (select from tide.dead_letter d where d.pipeline_id = p.pipeline_id and d.state = 'redriving') as redriving
+  from tide.pipeline p order by p.pipeline_id
 
 -- name: pipeline_load
 -- With the columns of a stored row schema in the place of its version: the relay knows no versions of them.
@@ -47,6 +50,25 @@ select tide._cursor_settle(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::big
 -- name: cursor_settle_window
 select tide._cursor_settle_window(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(generation)s::bigint, %(timeline)s::int,
   %(prev)s::pg_snapshot, %(cur)s::pg_snapshot, %(first_id)s::bigint, %(last_id)s::bigint, %(window_token)s::uuid)
+
+-- name: parked_keys
+-- Whose new messages wait; read when the cursor was acquired, kept in memory by its owner from then on.
+select distinct d.ordering_key from tide.dead_letter d
+ where d.pipeline_id = %(pipeline_id)s::int and d.parks and d.state in ('dead', 'parked', 'redriving')
+
+-- name: dead_letters_add
+select tide._dead_letters_add(%(pipeline_id)s::int, %(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(version)s::bigint,
+  %(message_ids)s::bigint[], %(parked)s::boolean[], %(parks)s::boolean[], %(ordering_keys)s::bytea[], %(topics)s::text[],
+  %(error_classes)s::text[], %(error_codes)s::text[], %(errors)s::text[])
+
+-- name: redrive_settle
+select r.drained
+  from tide._redrive_settle(%(pipeline_id)s::int, %(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(version)s::bigint,
+    %(delivered)s::bigint[], %(waiting)s::bigint[], %(failed)s::bigint[], %(topics)s::text[], %(error_classes)s::text[],
+    %(error_codes)s::text[], %(errors)s::text[]) r
+
+-- name: dlq_retention_run
+select r.pipeline, r.removed from tide.dlq_retention_run() r
 
 -- name: relay_seen
 select tide._relay_seen(%(relay_id)s, %(token)s::uuid, %(host)s, %(pid)s::int, %(release)s, %(alive_ms)s::int)

@@ -60,6 +60,12 @@ def test_defaults_are_those_of_the_reference() -> None:
         "transform": {"filter": None, "payload": None, "on_null": "pass"},
         "routing": {"rules": []},
         "topics": {"policy": "broker", "partitions": None, "replication": None, "configs": None},
+        "dlq": {
+            "on_error": "continue",
+            "max_parked_keys": 10_000,
+            "max_in_a_row": 1000,
+            "retention_days": 14,
+        },
     }
 
 

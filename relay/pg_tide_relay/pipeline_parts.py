@@ -1,0 +1,49 @@
+"""What a pipeline is made of: what is stored of it, what all of a process share, what its configuration makes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pg_tide_relay.delivery import Delivery
+from pg_tide_relay.postgres import Worker
+from pg_tide_relay.report import Reporter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PipelineSpec:
+    """A pipeline as it is stored."""
+
+    pipeline_id: int
+    name: str
+    version: int
+    enabled: bool
+    config: dict[str, Any]
+    database: str
+    outbox_id: int
+    outbox: str
+    group_id: int
+    consumer_group: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drivers:
+    """What all pipelines of a process share."""
+
+    reader: Worker
+    writer: Worker
+    reporter: Reporter
+    clock: Callable[[], float]
+    token: UUID
+    relay_id: str
+    lease_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """What is made of a pipeline's configuration."""
+
+    new_delivery: Callable[[], Delivery]
+    new_redrive: Callable[[], Delivery]  # of dead letters
+    batch_size: int
+    request_timeout_ms: int  # how long its last requests may take
