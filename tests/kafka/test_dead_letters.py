@@ -20,7 +20,8 @@ def letters(tide: Tide, *columns: str, pipeline: str = "orders-to-kafka") -> lis
     return [
         tuple(row)
         for row in tide.rows(
-            f"select {', '.join(columns)} from tide.dead_letters where pipeline = %s order by message_id", pipeline
+            f"select {', '.join(columns)} from tide.dead_letters where pipeline = %s order by message_id",
+            pipeline,
         )
     ]
 
@@ -36,7 +37,9 @@ def redrive(tide: Tide, how: str = "everything => true") -> dict[int, str]:
 
 
 def until_states(tide: Tide, expected: dict[int, str]) -> None:
-    eventually(lambda: states(tide) == expected, why=lambda: str(letters(tide, "message_id", "state", "error")))
+    eventually(
+        lambda: states(tide) == expected, why=lambda: str(letters(tide, "message_id", "state", "error"))
+    )
 
 
 @pytest.mark.parametrize("refused_by", ["broker", "relay"])
@@ -48,7 +51,12 @@ def test_a_message_that_cannot_be_delivered_is_kept_with_everything_and_the_rest
     tide.outbox()
     tide.pipeline(topic, message_key="{key}")
     before = tide.publish_many(250, key="one")
-    named: dict[str, Any] = {"op": "update", "dedup_key": "d", "headers": '{"h": "v"}', "old_payload": '{"was": 1}'}
+    named: dict[str, Any] = {
+        "op": "update",
+        "dedup_key": "d",
+        "headers": '{"h": "v"}',
+        "old_payload": '{"was": 1}',
+    }
     named |= {"key": "one"} if refused_by == "broker" else {}
     bad = tide.publish(LARGE if refused_by == "broker" else {"x": 1}, **named)
     after = tide.publish_many(250, key="one")
@@ -58,11 +66,20 @@ def test_a_message_that_cannot_be_delivered_is_kept_with_everything_and_the_rest
     assert first_occurrences(ids(read_topic(topic, 500))) == before + after
     (letter,) = tide.rows("select * from tide.dead_letters")
     assert (letter.message_id, letter.state, letter.attempts, letter.parks) == (bad, "dead", 1, False)
-    assert (letter.op, letter.dedup_key, letter.headers, letter.old_payload) == ("update", "d", '{"h": "v"}', '{"was": 1}')
+    assert (letter.op, letter.dedup_key, letter.headers, letter.old_payload) == (
+        "update",
+        "d",
+        '{"h": "v"}',
+        '{"was": 1}',
+    )
     (published_at,) = tide.rows("select created_at, payload, key from tide.message where id = %s", bad)
     assert (letter.created_at, letter.payload, letter.key) == tuple(published_at)
     if refused_by == "broker":
-        assert (letter.error_class, letter.error_code, letter.topic) == ("message", "MSG_SIZE_TOO_LARGE", topic)
+        assert (letter.error_class, letter.error_code, letter.topic) == (
+            "message",
+            "MSG_SIZE_TOO_LARGE",
+            topic,
+        )
         assert letter.ordering_key == "one"
     else:
         assert "asks for {key}" in letter.error
@@ -89,7 +106,7 @@ def test_a_parked_key_waits_in_order_and_a_redrive_lets_it_all_go(
 
     later = tide.publish_many(10, key="one")
     tide.until_settled()
-    assert redrive(tide, "ids => array[%d]::bigint[], dry_run => true" % bad)[bad] == "redrive"
+    assert redrive(tide, f"ids => array[{bad}], dry_run => true")[bad] == "redrive"
     assert states(tide)[bad] == "dead"
     alter_topic(tide.bootstrap, topic, max_message_bytes="100000")
     assert redrive(tide) == {bad: "redrive"} | dict.fromkeys(parked + later, "follows")
@@ -226,7 +243,9 @@ def test_a_dead_letter_is_kept_once_however_often_its_message_comes_again(
     eventually(lambda: letters(tide, "message_id", "state", "attempts") == [(bad, "dead", 2)])
 
 
-def test_a_pipeline_with_dead_letters_is_not_dropped(tide: Tide, make_topic: MakeTopic, start_relay: StartRelay) -> None:
+def test_a_pipeline_with_dead_letters_is_not_dropped(
+    tide: Tide, make_topic: MakeTopic, start_relay: StartRelay
+) -> None:
     topic = make_topic(config=SMALL)
     tide.outbox()
     tide.pipeline(topic)
