@@ -10,6 +10,7 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from avro_orders import ORDER, PAYLOAD, READ, avro_pipeline, by_confluent, by_fastavro
+from delivery_kit import STOP
 from fix_kafka import ReadTopic
 from fix_relay import StartRelay
 from pg_tide_dev.kafka import KafkaServer, delete_topic
@@ -211,7 +212,7 @@ def test_a_payload_that_does_not_fit_stops_at_its_message_with_path_and_type(
     tide: Tide, topic: str, registry: RegistryServer, start_relay: StartRelay, read_topic: ReadTopic
 ) -> None:
     """What is before it arrives, what is behind it waits, and nothing is dropped silently."""
-    avro_pipeline(tide, topic, registry.url)
+    avro_pipeline(tide, topic, registry.url, dlq=STOP)
     good = tide.publish(PAYLOAD, key="one")
     lines: list[dict[str, Any]] = [{"sku": "A", "count": 1}, {"sku": "B", "count": "two"}]
     bad = tide.publish(PAYLOAD | {"lines": lines}, key="one")

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from confluent_kafka import Message
 
+from delivery_kit import STOP
 from docs_kit import blocks, roles_of, run_shell, run_sql, runnable, shell_environment, with_places
 from fix_kafka import MakeTopic, ReadTopic
 from fix_relay import StartRelay
@@ -124,7 +125,7 @@ def test_a_pipeline_that_a_message_stopped_goes_on_when_the_cause_is_cured_and_i
 ) -> None:
     topic = make_topic(config={"max.message.bytes": "2000"})
     tide.outbox()
-    tide.pipeline(topic)
+    tide.pipeline(topic, dlq=STOP)
     tide.publish_many(2, size=10)
     tide.publish_many(1, size=10_000)
     tide.publish_many(2, size=10)

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
+from delivery_kit import STOP
 from fix_kafka import MakeTopic, NewKafka, ReadTopic
 from fix_postgres import NewPostgres, install_schema
 from fix_relay import Relay, StartRelay
@@ -253,7 +254,7 @@ def test_a_message_that_cannot_be_delivered_stops_its_pipeline_and_is_never_skip
     narrow, wide = make_topic(config={"max.message.bytes": "5000"}), make_topic()
     tide.outbox()
     tide.pipeline(wide, name="bystander")
-    tide.pipeline(narrow)
+    tide.pipeline(narrow, dlq=STOP)
     published = tide.publish_many(250, key="one")
     large = tide.publish({"x": "x" * 20_000}, key="one")
     published += [large, *tide.publish_many(250, key="one")]
@@ -281,7 +282,7 @@ def test_a_stopped_pipeline_stays_stopped_at_the_same_message_after_a_restart(
 ) -> None:
     narrow = make_topic(config={"max.message.bytes": "5000"})
     tide.outbox()
-    tide.pipeline(narrow)
+    tide.pipeline(narrow, dlq=STOP)
     first = tide.publish(key="one")
     large = tide.publish({"x": "x" * 20_000}, key="one")
     tide.publish(key="one")
@@ -299,7 +300,7 @@ def test_a_message_that_fits_no_template_stops_its_pipeline_and_is_named(
 ) -> None:
     """message_key asks for a dedup key that this message does not have."""
     tide.outbox()
-    tide.pipeline(topic, message_key="{dedup_key}")
+    tide.pipeline(topic, message_key="{dedup_key}", dlq=STOP)
     first = tide.publish(dedup_key="a")
     bare = tide.publish()
     tide.publish(dedup_key="b")

@@ -2,6 +2,7 @@
 
 import json
 
+from delivery_kit import STOP
 from fix_kafka import ReadTopic
 from fix_relay import StartRelay
 from relay_kit import Tide, records
@@ -20,7 +21,7 @@ def test_a_relay_runs_the_version_that_the_pipeline_names_and_takes_up_the_next_
     wire = {"schemas_enable": True, "decimal_handling_mode": "string"}
 
     def name_version(version: int) -> None:
-        tide.pipeline(topic, wire_format="debezium", wire_config=wire | {"row_schema": version})
+        tide.pipeline(topic, wire_format="debezium", wire_config=wire | {"row_schema": version}, dlq=STOP)
 
     name_version(tide.value(INFER_AND_SET))
     start_relay(tide.dsn)

@@ -2,6 +2,7 @@
 
 import json
 
+from delivery_kit import STOP
 from fix_kafka import MakeTopic, ReadTopic
 from fix_relay import StartRelay
 from relay_kit import Tide, header, ids, records
@@ -68,7 +69,7 @@ def test_an_expression_that_fails_names_message_and_key_and_nothing_passes_it(
 ) -> None:
     """The pipeline stands until the expression is mended; then it goes on, losing nothing."""
     tide.outbox()
-    tide.pipeline(topic, transform={"filter": "abs(n) > `0`"})
+    tide.pipeline(topic, transform={"filter": "abs(n) > `0`"}, dlq=STOP)
     published = [tide.publish({"n": n}, key="one") for n in (1, "x", 2)]
     start_relay(tide.dsn)
     row = tide.until_state("error")
