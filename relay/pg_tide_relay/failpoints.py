@@ -20,6 +20,8 @@ NAMES: Final = (
     "on_acknowledgement",
     "before_settle",
     "after_settle",
+    "before_redrive_settle",
+    "after_redrive_settle",
     "before_release",
 )
 

@@ -77,6 +77,7 @@ class Pipeline:
             lease=self.lease,
             on_settled=self._on_settled,
             on_lost=self.on_lost,
+            log=log,
         )
         self._redrive = Redrive(
             of=RedriveOf(spec.pipeline_id, spec.version, recipe.batch_size),

@@ -17,6 +17,7 @@ from pg_tide_relay.cursor import Ownership
 from pg_tide_relay.delivery import Delivery
 from pg_tide_relay.delivery_state import DeliveryState, Log, Trouble
 from pg_tide_relay.error_policy import StateName
+from pg_tide_relay.failpoints import hit
 from pg_tide_relay.lease import Lease
 from pg_tide_relay.poll import RedrivePage, read_redrive_page
 from pg_tide_relay.postgres import Connection, Worker
@@ -59,8 +60,10 @@ def settle_redriven(
         "failed": list(redriven.failed),
         **described(redriven.troubles),
     }
+    hit("before_redrive_settle")
     with conn.transaction():
         row = conn.execute(SQL(statement("redrive_settle")), values).fetchone()
+    hit("after_redrive_settle")
     if row is None:
         raise NotOwnerError
     return cast("Sequence[bytes] | None", row[0])

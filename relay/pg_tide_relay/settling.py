@@ -9,6 +9,7 @@ import psycopg
 
 from pg_tide_relay import settle
 from pg_tide_relay.cursor import Ownership, Position
+from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.lease import Lease
 from pg_tide_relay.postgres import Worker
 from pg_tide_relay.settle import CursorLockedError, NotOwnerError
@@ -30,6 +31,7 @@ class Settling:
         lease: Lease,
         on_settled: Callable[[], None],
         on_lost: Callable[[Exception], None],
+        log: Log,
     ) -> None:
         """``on_settled`` is told of progress, ``on_lost`` that the cursor is not what this relay remembers."""
         self._pipeline_id = pipeline_id
@@ -38,6 +40,7 @@ class Settling:
         self._lease = lease
         self._on_progress = on_settled
         self._on_lost = on_lost
+        self._log = log
         self._settled: Position | None = None  # what the database says
         self._wanted: Position | None = None  # what it may be told
         self._letters: list[DeadLetter] = []  # passed by the wanted position, not written
@@ -112,6 +115,22 @@ class Settling:
             if is_current:
                 self._on_lost(error)
             return
+        self._tell(under_way)
         if is_current:
             self._settled = position
             self._on_progress()
+
+    def _tell(self, letters: Sequence[DeadLetter]) -> None:
+        """One line for all of a settle: a fault of many messages must not flood the log."""
+        dead = [letter for letter in letters if letter.trouble is not None]
+        if dead and (first := dead[0].trouble) is not None:
+            self._log.warning(
+                "dead_letters",
+                count=len(dead),
+                parked=len(letters) - len(dead),
+                message_id=dead[0].message_id,
+                error_code=first.code,
+                cause=first.cause,
+                topic=first.topic,
+                cure="see tide.dead_letters; tide.dlq_redrive sends them again",
+            )

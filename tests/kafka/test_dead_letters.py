@@ -60,9 +60,10 @@ def test_a_message_that_cannot_be_delivered_is_kept_with_everything_and_the_rest
     named |= {"key": "one"} if refused_by == "broker" else {}
     bad = tide.publish(LARGE if refused_by == "broker" else {"x": 1}, **named)
     after = tide.publish_many(250, key="one")
-    start_relay(tide.dsn, *FAST)
+    relay = start_relay(tide.dsn, *FAST)
     tide.until_settled()
 
+    assert relay.lines("dead_letters", count=1, message_id=bad, level="warning")
     assert first_occurrences(ids(read_topic(topic, 500))) == before + after
     (letter,) = tide.rows("select * from tide.dead_letters")
     assert (letter.message_id, letter.state, letter.attempts, letter.parks) == (bad, "dead", 1, False)

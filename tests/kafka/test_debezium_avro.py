@@ -142,6 +142,7 @@ def test_a_new_column_is_a_new_version_that_readers_of_the_old_one_understand(
     tide.value(
         "select tide.relay_set_outbox('orders-to-kafka', 'orders', 'orders-to-kafka', %s)", json.dumps(config)
     )
+    eventually(lambda: tide.pipeline_row("orders-to-kafka").running_version == 2)
     publish(tide, "insert", OLD | {"note": "new"}, None)
     first, second = (read(schemas, record)[1]["after"] for record in records(read_topic(topic, 2)))
     assert (first, second) == (READ_OLD, READ_OLD | {"note": "new"})
