@@ -54,6 +54,7 @@ Something goes wrong:
 
 errors            the classes of errors, and the exceptions that name them
 kafka_errors      Kafka's codes, translated into those classes
+postgres_errors   PostgreSQL's SQLSTATEs: what they mean, what the relay does, the cure
 registry_errors   what a schema registry's answers and silences mean
 error_policy      what is done about each class, and what the operator is told
 contact           is the cluster there; told from reports, events and silence

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from pg_tide_relay import kafka_errors
 from pg_tide_relay.errors import ErrorClass
 
 
@@ -42,24 +43,7 @@ _CURES: dict[ErrorClass, str] = {
     ErrorClass.RESEND: "Sent again; nothing to do.",
 }
 
-# Where the error's own name tells more than its class.
-_CURES_BY_CODE: dict[str, str] = {
-    "MSG_SIZE_TOO_LARGE": "Raise the topic's max.message.bytes above the size of the message.",
-    "RECORD_LIST_TOO_LARGE": "Raise the topic's segment.bytes above the size of the message.",
-    "INVALID_RECORD": "The topic refuses such records; a compacted topic needs a key: see message_key.",
-    "INVALID_MSG": "The topic refuses such records; a compacted topic needs a key: see message_key.",
-    "INVALID_TIMESTAMP": "Widen the topic's message.timestamp.before.max.ms and .after.max.ms.",
-    "POLICY_VIOLATION": "A policy of the cluster refuses the record; ask its administrators which.",
-    "UNKNOWN_TOPIC_OR_PART": "Create the topic; delivery goes on by itself.",
-    "_UNKNOWN_TOPIC": "Create the topic; delivery goes on by itself.",
-    "TOPIC_AUTHORIZATION_FAILED": "Grant the user WRITE and DESCRIBE on the topic; it goes on by itself.",
-    "CLUSTER_AUTHORIZATION_FAILED": "Grant the user IDEMPOTENT_WRITE on the cluster or WRITE on a topic,"
-    " or set idempotent to false.",
-    "UNSUPPORTED_COMPRESSION_TYPE": "Choose a compression that the brokers know.",
-    "_RESOLVE": "Check the host names in brokers, and the names the brokers advertise.",
-}
-
-# The same for a topic that the relay could not create.
+# Where the name of the error tells more, for a topic that the relay could not create.
 _CURES_OF_CREATION: dict[str, str] = {
     "INVALID_REPLICATION_FACTOR": "Set topics.replication to no more copies than the cluster has brokers.",
     "INVALID_PARTITIONS": "Set topics.partitions to a number that the cluster allows.",
@@ -76,7 +60,7 @@ def state_for(error_class: ErrorClass) -> StateName:
 
 def cure_for(error_class: ErrorClass, code: str | None) -> str:
     """What the operator can do, in one sentence."""
-    return _CURES_BY_CODE.get(code or "") or _CURES[error_class]
+    return kafka_errors.CURES.get(code or "") or _CURES[error_class]
 
 
 def cure_for_creation(error_class: ErrorClass, code: str) -> str:

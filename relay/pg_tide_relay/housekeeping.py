@@ -13,6 +13,7 @@ from psycopg.sql import SQL
 
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.postgres import Connection, Worker
+from pg_tide_relay.postgres_errors import classify_postgres
 from pg_tide_sql.statements import statement
 from pg_tide_sql.versions import RELEASE
 
@@ -83,7 +84,10 @@ class Housekeeping:
     def _on_retention(self, done: Future[Sequence[tuple[Any, ...]]]) -> None:
         error = done.exception()
         if isinstance(error, psycopg.Error):
-            self._log.warning("retention failed", cause=str(error).strip(), sqlstate=error.sqlstate)
+            cure = classify_postgres(error).cure
+            self._log.warning(
+                "retention failed", cause=str(error).strip(), sqlstate=error.sqlstate, cure=cure
+            )
             return
         for outbox, slot, action, reason in done.result():
             self._log.info("retention", outbox=outbox, slot=slot, action=action, reason=reason)

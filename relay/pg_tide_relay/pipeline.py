@@ -22,9 +22,9 @@ from pg_tide_relay.fetch_ahead import FetchAhead
 from pg_tide_relay.lease import Lease
 from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
 from pg_tide_relay.poll import CursorDoubtError, Page, WindowsOpened, WindowWanted
-from pg_tide_relay.postgres import is_outage
+from pg_tide_relay.postgres_errors import is_outage
 from pg_tide_relay.redrive import Redrive, RedriveOf
-from pg_tide_relay.report import PipelineReport, report_of
+from pg_tide_relay.report import PipelineReport, report_of, report_of_database
 from pg_tide_relay.settle import Acquired, Claim, NotAcquired, NotOwnerError
 from pg_tide_relay.settling import Settling
 from pg_tide_relay.window import Batch
@@ -294,18 +294,9 @@ class Pipeline:
         if was_ours:  # else nothing was begun: asking for the cursor has a pace of its own
             self._pause(at_once=isinstance(error, NotOwnerError))
         if isinstance(error, psycopg.Error) and not is_outage(error):
-            self._log.warning("database_refuses", sqlstate=error.sqlstate, cause=str(error).strip())
-            self._drivers.reporter.report(
-                self.spec,
-                PipelineReport(
-                    state="error",
-                    error_class=ErrorClass.CONFIGURATION,
-                    error_code=error.sqlstate,
-                    error=str(error).strip(),
-                    cure="Correct the rights of the relay's role or the schema, or end the transaction that locks it; "
-                    "it is tried again by itself.",
-                ),
-            )
+            said = report_of_database(error)
+            self._log.warning("database_refuses", sqlstate=said.error_code, cause=said.error, cure=said.cure)
+            self._drivers.reporter.report(self.spec, said)
 
     def _pause(self, *, at_once: bool) -> None:
         now = self._drivers.clock()

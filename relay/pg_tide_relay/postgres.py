@@ -14,12 +14,12 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.errors import LockNotAvailable
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL
 from psycopg.types.numeric import Int8BinaryLoader
 from psycopg.types.string import ByteaBinaryLoader
 
+from pg_tide_relay.postgres_errors import ends_connection
 from pg_tide_sql.statements import statement
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -44,11 +44,6 @@ class ConnectionChangedError(psycopg.OperationalError):
 
     def __init__(self) -> None:
         super().__init__("the connection to PostgreSQL was lost and made anew")
-
-
-def is_outage(error: BaseException | None) -> bool:
-    """Whether the server or the way to it failed, rather than one statement on one object."""
-    return isinstance(error, psycopg.OperationalError) and not isinstance(error, LockNotAvailable)
 
 
 def read_raw(conn: Connection) -> None:
@@ -116,7 +111,7 @@ class Worker:
             return job(conn)
         except psycopg.Error as error:
             is_idle = conn.info.transaction_status is TransactionStatus.IDLE
-            if is_outage(error) or not is_idle:
+            if ends_connection(error) or not is_idle:
                 # Whether or not the server closed it: what follows starts on a connection whose state is known.
                 conn.close()
             raise

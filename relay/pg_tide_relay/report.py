@@ -8,9 +8,10 @@ import psycopg
 from psycopg.sql import SQL
 
 from pg_tide_relay.delivery_state import DeliveryState
-from pg_tide_relay.error_policy import StateName
+from pg_tide_relay.error_policy import StateName, state_for
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.postgres import Connection, Worker
+from pg_tide_relay.postgres_errors import classify_postgres
 from pg_tide_sql.statements import statement
 
 
@@ -37,6 +38,18 @@ def report_of(state: DeliveryState) -> PipelineReport:
         error=state.cause and state.cause + where,
         cure=state.cure,
         message_id=state.message_id,
+    )
+
+
+def report_of_database(error: psycopg.Error) -> PipelineReport:
+    """What an operator is told when PostgreSQL refuses what a pipeline asks of it."""
+    known = classify_postgres(error)
+    return PipelineReport(
+        state=state_for(known.error_class).value,
+        error_class=known.error_class,
+        error_code=error.sqlstate,
+        error=f"{known.means}: {str(error).strip()}",
+        cure=known.cure,
     )
 
 

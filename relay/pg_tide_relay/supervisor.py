@@ -34,7 +34,8 @@ from pg_tide_relay.logs import Changes
 from pg_tide_relay.pipeline import Pipeline
 from pg_tide_relay.pipeline_parts import Drivers
 from pg_tide_relay.poll import CursorDoubtError, PollError, WindowsOpened
-from pg_tide_relay.postgres import Answer, Worker, is_outage, read_raw
+from pg_tide_relay.postgres import Answer, Worker, read_raw
+from pg_tide_relay.postgres_errors import classify_postgres, is_outage
 from pg_tide_relay.readiness import NotReadyError, check_schema
 from pg_tide_relay.report import Reporter
 from pg_tide_relay.settings import RelaySettings
@@ -223,12 +224,19 @@ class Supervisor:
             self._database_answers = True
             return
         self._database_answers = False
-        if isinstance(error, psycopg.OperationalError | PollError):
-            self._said.say("database", "warning", "database is away", detail={"cause": str(error).strip()})
+        cause = str(error).strip()
+        if isinstance(error, PollError):
+            self._said.say("database", "warning", "database is away", detail={"cause": cause})
         elif isinstance(error, psycopg.Error):
-            self._said.say(
-                "database", "error", "database refuses", sqlstate=error.sqlstate, cause=str(error).strip()
-            )
+            known, state = classify_postgres(error), error.sqlstate
+            if is_outage(error):
+                # All of it is detail: one outage begins with several errors, one after the other.
+                told = {"cause": cause, "sqlstate": state, "cure": known.cure}
+                self._said.say("database", "warning", "database is away", detail=told)
+            else:
+                self._said.say(
+                    "database", "error", "database refuses", sqlstate=state, cause=cause, cure=known.cure
+                )
         else:
             raise error
 

@@ -41,11 +41,37 @@ def test_a_right_that_one_pipeline_lost_stops_it_alone_and_it_goes_on_when_it_is
         tide.until_settled("open", "other", within=3)
     row = tide.until_state("error", "secret")
     assert "permission denied" in row.error
-    assert row.cure
+    assert (row.error_class, row.error_code) == ("credentials", "42501")
+    assert "tide.role_grant" in row.cure
     assert [tide.pipeline_row(name).error for name in ("open", "other")] == [None, None]
     tide.connection.execute(f"grant select on {table} to limited_relay".encode())
     tide.until_settled("secret", within=60)
     tide.until_state("running", "secret")
+
+
+def test_a_lock_on_one_outbox_backs_its_pipeline_off_and_names_the_lock(
+    tide: Tide, make_topic: MakeTopic, limited_dsn: str, start_relay: StartRelay
+) -> None:
+    """Nothing is broken, so it is no error; the cure is to end the transaction that holds the lock."""
+    tide.connection.execute("alter role limited_relay set lock_timeout = '100ms'")
+    for outbox in ("locked", "open"):
+        tide.outbox(outbox)
+        tide.pipeline(make_topic(), name=outbox, outbox=outbox)
+        tide.publish(outbox=outbox)
+    start_relay(limited_dsn, *FAST)
+    tide.until_settled("locked", "open")
+    table = tide.value("select message_table from tide.outboxes where outbox = 'locked'")
+    tide.publish(outbox="locked")
+    with tide.another_connection() as other, other.transaction():
+        other.execute(f"lock table {table} in access exclusive mode".encode())
+        row = tide.until_state("backing_off", "locked")
+        tide.publish(outbox="open")
+        tide.until_settled("open")
+    assert (row.error_class, row.error_code) == ("cluster_away", "55P03")
+    assert "lock" in row.error
+    assert "pg_locks" in row.cure
+    tide.until_settled("locked", within=60)
+    tide.until_state("running", "locked")
 
 
 def test_an_outbox_that_is_dropped_under_a_running_relay_disturbs_nobody_else(

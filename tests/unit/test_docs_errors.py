@@ -1,7 +1,9 @@
-"""The table of SQLSTATEs and the SQL say the same."""
+"""The page of errors says what the SQL raises and what the relay's tables have."""
 
 import re
 from pathlib import Path
+
+from errors_reference import page_text
 
 ROOT = Path(__file__).parents[2]
 SQL = ROOT / "sql" / "pg_tide_sql"
@@ -43,3 +45,9 @@ def test_every_raised_error_names_a_cure() -> None:
     for path in sorted((SQL / "schema").glob("*.sql")):
         for statement in re.findall(r"raise exception using.*?;\s*$", path.read_text("utf-8"), re.M | re.S):
             assert "hint" in statement, f"{path.name}: {statement}"
+
+
+def test_the_tables_of_kafka_and_postgresql_are_those_of_the_relay() -> None:
+    """Stale: `python tests/errors_reference.py`."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert page_text(page) == page
