@@ -62,7 +62,7 @@ dead_letters      what becomes of a message that can't be delivered, and which k
 redrive           sending dead letters again, beside the messages
 recovery          what the reports of a producer that failed mean for its messages
 producer_end      emptying and closing a producer so that nothing of it lands behind its successor
-backoff           growing pauses
+backoff           growing pauses, by chance a little shorter
 delivery_state    the state of one pipeline's delivery
 report            that state, written where operators look
 

@@ -70,6 +70,7 @@ class PipelineBuilder:
             new_redrive=partial(new_delivery, config.model_copy(update={"dlq": _OF_REDRIVES})),
             batch_size=config.batch_size,
             request_timeout_ms=config.request_timeout_ms,
+            retry=config.retry,
         )
         return Pipeline(spec=spec, recipe=recipe, drivers=self._drivers, log=log)
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, NamedTuple
 
+from pg_tide_relay.backoff import Backoff
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.registry_models import SchemaRegistryConfig
 from pg_tide_relay.delivery_state import Trouble
@@ -88,7 +89,8 @@ def checks_of(
     topics = topic_checks(config, pipeline, worker, clock)
     if config.schema_registry.url is None:
         return Checks(topics, None, ahead.topic)
-    schemas = SchemaChecks(ahead.schemas or Schemas(), partial(_ask, config.schema_registry), clock)
+    ask, backoff = partial(_ask, config.schema_registry), Backoff(config.retry)
+    schemas = SchemaChecks(ahead.schemas or Schemas(), ask, clock, backoff)
     return Checks(topics, schemas, ahead.topic)
 
 

@@ -11,7 +11,7 @@ An absent cluster is no reason for any of this: the same producer waits and send
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -82,7 +82,7 @@ class Delivery:
         self._contact = Contact(self._status, clock, config.request_timeout_ms / 1000)
         self._failures: list[Failure] = []  # reports of this producer that name an error
         self._fatal_events: list[ProducerEvent] = []
-        self._backoff = Backoff()
+        self._backoff = Backoff(config.retry)
         self._replaced = False  # a fatal producer was replaced and nothing was acknowledged since
         self._guarded = is_guarded(config)
         self._batch_bytes = BATCH_BYTES
@@ -259,10 +259,8 @@ class Delivery:
             self._producer = self._factory(properties, self._log)
         except KafkaException as refused:
             error = refused.args[0]
-            self._contact.refused(
-                Trouble(error_class=ErrorClass.CONFIGURATION, code=error.name(), cause=error.str())
-            )
-            self._paused_until = self._clock() + self._backoff.next_s()
+            trouble = Trouble(error_class=ErrorClass.CONFIGURATION, code=error.name(), cause=error.str())
+            self._paused_until = self._clock() + self._pause_for(trouble)
             return False
         self._hand_over = HandOver(
             producer=self._producer,
@@ -370,8 +368,12 @@ class Delivery:
         if trouble.error_class in (ErrorClass.FATAL_PRODUCER, ErrorClass.RESEND) and not self._replaced:
             self._replaced = True
             return 0.0
-        self._contact.refused(trouble)
-        return self._backoff.next_s()
+        return self._pause_for(trouble)
+
+    def _pause_for(self, trouble: Trouble) -> float:
+        pause_s = self._backoff.next_s()
+        self._contact.refused(replace(trouble, attempts=self._backoff.attempts, pause_s=pause_s))
+        return pause_s
 
     def _may_do_without_idempotence(self, trouble: Trouble) -> bool:
         return (

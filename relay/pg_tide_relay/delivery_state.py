@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from pg_tide_relay.error_policy import StateName, cure_for, state_for
@@ -33,6 +33,8 @@ class Trouble:
     message_id: int | None = None
     cure: str | None = None  # where it is another than that of class and code
     of_registry: bool = False  # the schema registry's, not the cluster's
+    attempts: int | None = None  # that failed so far; None: no attempts with pauses between them
+    pause_s: float | None = None  # until the next one
 
 
 def trouble_of(bad: MessageError) -> Trouble:
@@ -58,6 +60,8 @@ class DeliveryState:
     cure: str | None = None  # what the operator can do, one sentence
     topic: str | None = None
     message_id: int | None = None
+    attempts: int | None = None  # that failed so far; None: no attempts with pauses between them
+    next_attempt_at: datetime | None = None  # UTC
 
 
 def _utc_now() -> datetime:
@@ -67,8 +71,8 @@ def _utc_now() -> datetime:
 class Status:
     """Keeps the state and says each change once.
 
-    The same trouble with another wording is no change: a broker's text names connections and times. STOPPED
-    and ENDED are last: nothing leads out of them.
+    The same trouble with another wording, or after one more attempt, is no change: a broker's text names
+    connections and times. STOPPED and ENDED are last: nothing leads out of them.
     """
 
     def __init__(self, log: Log, now: Callable[[], datetime] = _utc_now) -> None:
@@ -112,8 +116,15 @@ class Status:
                 topic=trouble.topic,
                 message_id=trouble.message_id,
             )
-        if not self.is_last and replace(state, since=before.since, cause=before.cause) != before:
+        if self.is_last:
+            return
+        if replace(before, attempts=None, next_attempt_at=None) != replace(
+            state, since=before.since, cause=before.cause
+        ):
             self._change(state)
+        if trouble is not None and trouble.pause_s is not None:
+            again_at = self._now() + timedelta(seconds=trouble.pause_s)
+            self._state = replace(self._state, attempts=trouble.attempts, next_attempt_at=again_at)
 
     def _change(self, state: DeliveryState) -> None:
         seconds = round((state.since - self._state.since).total_seconds(), 1)

@@ -92,7 +92,7 @@ class Pipeline:
         self._start_at: Position | None = None
         self._timeline: int | None = None  # of the server that the cursor was read on last
         self._failed_at = 0.0  # the last failure, if nothing was settled since
-        self._backoff = Backoff()
+        self._backoff = Backoff(recipe.retry)
         self._run_at = 0.0
         self._leave_until = 0.0
         self._signing_off = False
@@ -291,22 +291,25 @@ class Pipeline:
         """
         was_ours = self.lease.owned is not None
         self.forget()
+        pause_s = None
         if was_ours:  # else nothing was begun: asking for the cursor has a pace of its own
-            self._pause(at_once=isinstance(error, NotOwnerError))
+            pause_s = self._pause(at_once=isinstance(error, NotOwnerError))
         if isinstance(error, psycopg.Error) and not is_outage(error):
-            said = report_of_database(error)
+            said = report_of_database(error, self._backoff.attempts or None, pause_s)
             self._log.warning("database_refuses", sqlstate=said.error_code, cause=said.error, cure=said.cure)
             self._drivers.reporter.report(self.spec, said)
 
-    def _pause(self, *, at_once: bool) -> None:
-        now = self._drivers.clock()
+    def _pause(self, *, at_once: bool) -> float | None:
+        now, pause_s = self._drivers.clock(), None
         if now - self._failed_at > _FORGIVEN_AFTER_S:
             self._backoff.reset()
         elif self._failed_at > 0.0:
             at_once = False
         if not at_once:
-            self._run_at = now + self._backoff.next_s()
+            pause_s = self._backoff.next_s()
+            self._run_at = now + pause_s
         self._failed_at = now
+        return pause_s
 
     def _on_free(self, keys: Sequence[bytes]) -> None:
         """Nothing of these ordering keys is open in the database; what it was not told of yet keeps its key parked."""

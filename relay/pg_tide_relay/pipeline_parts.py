@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from pg_tide_relay.config.pace_models import RetryConfig
 from pg_tide_relay.delivery import Delivery
 from pg_tide_relay.postgres import Worker
 from pg_tide_relay.report import Reporter
@@ -47,3 +48,4 @@ class Recipe:
     new_redrive: Callable[[], Delivery]  # of dead letters
     batch_size: int
     request_timeout_ms: int  # how long its last requests may take
+    retry: RetryConfig

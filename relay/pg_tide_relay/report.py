@@ -1,6 +1,7 @@
 """Writing the state of pipelines where operators look: tide.pipelines. Only changes are written."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -25,6 +26,8 @@ class PipelineReport:
     error: str | None = None
     cure: str | None = None
     message_id: int | None = None
+    attempts: int | None = None  # that failed since the last progress
+    next_attempt_at: datetime | None = None  # UTC
 
 
 def report_of(state: DeliveryState) -> PipelineReport:
@@ -38,18 +41,25 @@ def report_of(state: DeliveryState) -> PipelineReport:
         error=state.cause and state.cause + where,
         cure=state.cure,
         message_id=state.message_id,
+        attempts=state.attempts,
+        next_attempt_at=state.next_attempt_at,
     )
 
 
-def report_of_database(error: psycopg.Error) -> PipelineReport:
+def report_of_database(
+    error: psycopg.Error, attempts: int | None = None, pause_s: float | None = None
+) -> PipelineReport:
     """What an operator is told when PostgreSQL refuses what a pipeline asks of it."""
     known = classify_postgres(error)
+    again_at = None if pause_s is None else datetime.now(UTC) + timedelta(seconds=pause_s)
     return PipelineReport(
         state=state_for(known.error_class).value,
         error_class=known.error_class,
         error_code=error.sqlstate,
         error=f"{known.means}: {str(error).strip()}",
         cure=known.cure,
+        attempts=attempts,
+        next_attempt_at=again_at,
     )
 
 
@@ -93,6 +103,8 @@ class Reporter:
             "error": report.error,
             "cure": report.cure,
             "message_id": report.message_id,
+            "attempts": report.attempts,
+            "next_attempt_at": report.next_attempt_at,
         }
         self._writer.submit(
             partial(_write, values=values),

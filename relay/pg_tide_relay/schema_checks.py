@@ -26,7 +26,9 @@ Ask = Callable[[Question], Answer]
 class SchemaChecks:
     """The questions that delivery waits for, asked one after the other."""
 
-    def __init__(self, schemas: Schemas, ask: Ask, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, schemas: Schemas, ask: Ask, clock: Callable[[], float], backoff: Backoff | None = None
+    ) -> None:
         """``schemas`` learns the answers that ``ask`` gives, on a thread of its own."""
         self._schemas = schemas
         self._ask = ask
@@ -35,7 +37,7 @@ class SchemaChecks:
         self._asked: Question | None = None  # of the question that is under way
         self._answer: Future[Answer] | None = None
         self._again_at = 0.0
-        self._backoff = Backoff()
+        self._backoff = backoff or Backoff()
         self.troubled = False
         """Whether the last answer was a trouble that delivery still waits behind."""
 
@@ -102,6 +104,8 @@ class SchemaChecks:
             cause=error.cause,
             cure=error.cure,
             of_registry=True,
+            attempts=self._backoff.attempts,
+            pause_s=pause_s,
         )
 
 

@@ -9,6 +9,7 @@ missing topic where the configuration wants the relay to create it.
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -49,8 +50,12 @@ class TopicChecks:
         *,
         broker_creates: bool,
         creator: TopicCreator | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
-        """``broker_creates``: asking may make the broker create it. ``creator``: the relay creates it."""
+        """``broker_creates``: asking may make the broker create it. ``creator``: the relay creates it.
+
+        ``backoff`` gives the pauses between two questions.
+        """
         self.ready: dict[str, int] = {}
         """Topics that are there, with their number of partitions."""
 
@@ -64,7 +69,7 @@ class TopicChecks:
         self._patient_until = 0.0
         self._again_at = 0.0
         self._answer: Future[int | None] | None = None
-        self._backoff = Backoff()
+        self._backoff = backoff or Backoff()
 
     @property
     def waiting(self) -> bool:
@@ -138,20 +143,29 @@ class TopicChecks:
             return None
         else:
             self._created = False
-            self._again_at = now + self._backoff.next_s()
+            return self._again_after_pause(
+                Trouble(error_class=error_class, code=error.name(), cause=error.str(), topic=self._asked)
+            )
         return Trouble(error_class=error_class, code=error.name(), cause=error.str(), topic=self._asked)
 
     def _not_created(self, error: KafkaError) -> Trouble:
         error_class = classify_creation(error)
-        is_away = error_class is ErrorClass.CLUSTER_AWAY and error.code() < 0
-        self._again_at = self._clock() + (_AWAY_PAUSE_S if is_away else self._backoff.next_s())
-        return Trouble(
+        trouble = Trouble(
             error_class=error_class,
             code=error.name(),
             cause=f"the topic is missing and can't be created: {error.str()}",
             topic=self._asked,
             cure=cure_for_creation(error_class, error.name()),
         )
+        if error_class is ErrorClass.CLUSTER_AWAY and error.code() < 0:
+            self._again_at = self._clock() + _AWAY_PAUSE_S
+            return trouble
+        return self._again_after_pause(trouble)
+
+    def _again_after_pause(self, trouble: Trouble) -> Trouble:
+        pause_s = self._backoff.next_s()
+        self._again_at = self._clock() + pause_s
+        return replace(trouble, attempts=self._backoff.attempts, pause_s=pause_s)
 
 
 def _partitions_of(topic: str, producer: RecordProducer, creator: TopicCreator | None) -> int | None:
@@ -175,4 +189,5 @@ def topic_checks(
         clock,
         broker_creates=config.topics.policy == "broker",
         creator=TopicCreator(admin_properties(config, pipeline), config.topics) if creates else None,
+        backoff=Backoff(config.retry),
     )

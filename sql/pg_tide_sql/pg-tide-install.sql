@@ -361,6 +361,8 @@ create table tide.pipeline_state (
   error       text,
   cure        text,
   message_id  bigint,
+  attempts    integer,
+  next_attempt_at timestamptz,
   since       timestamptz not null default clock_timestamp(),
   constraint pipeline_state_pk primary key (pipeline_id),
   constraint pipeline_state_pipeline_fk foreign key (pipeline_id) references tide.pipeline (pipeline_id) on delete cascade,
@@ -376,6 +378,8 @@ comment on column tide.pipeline_state.error_code is 'Code of the error: a Kafka 
 comment on column tide.pipeline_state.error is 'What happened, to which object';
 comment on column tide.pipeline_state.cure is 'What to do about it';
 comment on column tide.pipeline_state.message_id is 'The message that cannot be delivered';
+comment on column tide.pipeline_state.attempts is 'Attempts that failed since the last progress; null: none, or the client tries without pauses';
+comment on column tide.pipeline_state.next_attempt_at is 'When the next attempt is made';
 comment on column tide.pipeline_state.since is 'Since when the pipeline is in this state';
 
 create table tide.dead_letter (
@@ -2001,13 +2005,16 @@ end $$;
 comment on function tide._relay_ended(text, uuid) is 'A relay signs off';
 
 create function tide._pipeline_report(
-  pipeline_id integer, relay_id text, version bigint, state text, error_class text, error_code text, error text, cure text, message_id bigint)
+  pipeline_id integer, relay_id text, version bigint, state text, error_class text, error_code text, error text, cure text, message_id bigint,
+  attempts integer default null, next_attempt_at timestamptz default null)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'off', true);
-  insert into tide.pipeline_state as s (pipeline_id, relay_id, version, state, error_class, error_code, error, cure, message_id)
+  insert into tide.pipeline_state as s (pipeline_id, relay_id, version, state, error_class, error_code, error, cure, message_id,
+                                        attempts, next_attempt_at)
   select p.pipeline_id, _pipeline_report.relay_id, _pipeline_report.version, _pipeline_report.state, _pipeline_report.error_class,
-         _pipeline_report.error_code, _pipeline_report.error, _pipeline_report.cure, _pipeline_report.message_id
+         _pipeline_report.error_code, _pipeline_report.error, _pipeline_report.cure, _pipeline_report.message_id,
+         _pipeline_report.attempts, _pipeline_report.next_attempt_at
     from tide.pipeline p
    where p.pipeline_id = _pipeline_report.pipeline_id
      and not exists (select from tide.cursor c where c.group_id = p.group_id and c.owner <> _pipeline_report.relay_id
@@ -2015,9 +2022,10 @@ begin
   on conflict on constraint pipeline_state_pk do update
      set relay_id = excluded.relay_id, version = excluded.version, state = excluded.state, error_class = excluded.error_class,
          error_code = excluded.error_code, error = excluded.error, cure = excluded.cure, message_id = excluded.message_id,
+         attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
          since = case when s.state = excluded.state then s.since else clock_timestamp() end;
 end $$;
-comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint) is 'A relay writes the state of a pipeline, unless another relay owns it: one that stands by does not speak of it';
+comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint, integer, timestamptz) is 'A relay writes the state of a pipeline, unless another relay owns it: one that stands by does not speak of it';
 
 -- ---- 0240_group.sql ----
 -- Consumer groups: rewind, skip, rebase, drop. Called by administrators, while relays run or not.
@@ -2707,7 +2715,10 @@ create view tide.pipelines as
                 case when s.state = 'error' and s.version = p.version then s.state else 'waiting' end
               else coalesce(s.state, 'waiting') end as state,
          case when c.lease_until >= clock_timestamp() then c.owner end as owner, c.lease_until,
-         s.error_class, s.error_code, s.error, s.cure, s.message_id, s.since, s.version as running_version,
+         s.error_class, s.error_code, s.error, s.cure, s.message_id,
+         case when c.lease_until >= clock_timestamp() then s.attempts end as attempts,
+         case when c.lease_until >= clock_timestamp() then s.next_attempt_at end as next_attempt_at,
+         s.since, s.version as running_version,
          tide._config_shown(p.config) as config, p.updated_at, p.updated_by
     from tide.pipeline p
     join tide.outbox o on o.outbox_id = p.outbox_id
@@ -3120,6 +3131,59 @@ as $$
     "min": 1,
     "type": "integer",
     "what": "a whole number"
+   }
+  },
+  "retry": {
+   "default": {
+    "backoff_max_ms": 30000,
+    "backoff_ms": 500
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "backoff_max_ms": {
+      "default": 30000,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 100 to 900000 (ms)",
+       "max": 900000,
+       "min": 100,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     },
+     "backoff_ms": {
+      "default": 500,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 100 to 900000 (ms)",
+       "max": 900000,
+       "min": 100,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     }
+    },
+    "not_yet": [],
+    "relations": [
+     {
+      "at": "backoff_max_ms",
+      "message": "must not be below backoff_ms",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "backoff_ms",
+         "backoff_max_ms"
+        ],
+        "test": "above",
+        "values": []
+       }
+      ]
+     }
+    ],
+    "type": "object",
+    "what": "an object"
    }
   },
   "routing": {
@@ -6097,7 +6161,10 @@ as
     (73, 'dlq.on_error', 'string', 'one of "continue", "park_key", "stop"', null, false, '"continue"', 'What happens when a message itself can''t be delivered (an outage never counts): `continue` keeps it as a dead letter and goes on; `park_key` keeps it, and later messages of its key wait behind it; `stop` stops the pipeline at it.', 'one bad message must not stop all others', '`tide.dead_letters`'),
     (74, 'dlq.max_parked_keys', 'int', 'a whole number from 1 to 100000 (keys)', 'keys', false, '10000', 'Most keys that may wait behind a dead letter at a time; at the next one the pipeline stops, and drops nothing.', 'a fault of all messages should not park them all', 'memory'),
     (75, 'dlq.max_in_a_row', 'int', 'a whole number from 1 to 1000000 (messages)', 'messages', false, '1000', 'Most messages that become dead letters one right after the other; at the next one the pipeline stops, and drops nothing.', 'then it is hardly the messages'' fault', '`tide.dead_letters`'),
-    (76, 'dlq.retention_days', 'int', 'a whole number from 1 to 3650 (days)', 'days', false, '14', 'How long dead letters are kept after they were redriven or discarded; those that wait for a decision are kept for ever.', 'time to look what happened', '`tide.dlq_retention_run`')
+    (76, 'dlq.retention_days', 'int', 'a whole number from 1 to 3650 (days)', 'days', false, '14', 'How long dead letters are kept after they were redriven or discarded; those that wait for a decision are kept for ever.', 'time to look what happened', '`tide.dlq_retention_run`'),
+    (77, 'retry', 'object', 'an object', null, false, '{"backoff_ms": 500, "backoff_max_ms": 30000}', 'The pauses between two attempts at what keeps the pipeline from going on.', 'see its keys', null),
+    (78, 'retry.backoff_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '500', 'The first pause; each further one is twice as long, and by chance up to half of that shorter.', 'over before anybody looks', 'the first pause'),
+    (79, 'retry.backoff_max_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '30000', 'The longest pause; attempts go on without end.', 'how late a cure is noticed at most', 'all further pauses')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';
@@ -6527,6 +6594,19 @@ $$;
 comment on function tide._config_condition(text, jsonb, jsonb) is
   'One test of one value of a configuration.';
 
+create or replace function tide._config_above(found jsonb[])
+returns boolean
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- Whether the first of two values is a larger number than the second. Caller: tide._config_holds. Locks: none.
+  select case when jsonb_typeof(_config_above.found[1]) = 'number' and jsonb_typeof(_config_above.found[2]) = 'number'
+              then (_config_above.found[1] #>> '{}')::numeric > (_config_above.found[2] #>> '{}')::numeric
+              else false end
+$$;
+comment on function tide._config_above(jsonb[]) is
+  'Whether the first of two values of a configuration is a larger number than the second.';
+
 create or replace function tide._config_holds(relation jsonb, rule jsonb, value jsonb)
 returns boolean
 language sql immutable parallel safe
@@ -6535,15 +6615,15 @@ as $$
   -- Whether all conditions of a relation hold for an object. Caller: tide._config_check_object.
   -- Locks: none.
   select bool_and(
-    case c.condition ->> 'test' when 'set' then k.some else k.every end)
+    case c.condition ->> 'test' when 'set' then k.some when 'above' then k.is_above else k.every end)
     from jsonb_array_elements(_config_holds.relation -> 'when') as c (condition),
          lateral (
-           select bool_or(r.result) as some, bool_and(r.result) as every
-             from jsonb_array_elements_text(c.condition -> 'keys') as n (name),
+           select bool_or(r.result) as some, bool_and(r.result) as every,
+                  tide._config_above(array_agg(e.value order by n.place)) as is_above
+             from jsonb_array_elements_text(c.condition -> 'keys') with ordinality as n (name, place),
+                  lateral (select tide._config_effective(_config_holds.rule, _config_holds.value, n.name) as value) as e,
                   lateral (select tide._config_condition(
-                     c.condition ->> 'test',
-                     tide._config_effective(_config_holds.rule, _config_holds.value, n.name),
-                     c.condition -> 'values') as result) as r) as k
+                     c.condition ->> 'test', e.value, c.condition -> 'values') as result) as r) as k
 $$;
 comment on function tide._config_holds(jsonb, jsonb, jsonb) is
   'Whether the conditions of a relation between keys hold.';

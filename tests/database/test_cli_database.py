@@ -230,8 +230,27 @@ def test_status_as_table_names_the_error_of_a_pipeline_and_its_cure(database: Da
     assert f"Schema tide has version {SCHEMA_VERSION}" in result.stdout
     assert "orders-to-kafka (message, message 7): message 7 is too large" in result.stdout
     assert "what to do: raise max.message.bytes" in result.stdout
+    assert "attempts" not in result.stdout
     assert "Relays: none" in result.stdout
     assert "\x1b[" not in result.stdout
+
+
+def test_status_tells_how_often_it_was_tried_and_when_it_is_tried_again(database: Database) -> None:
+    set_pipeline(database)
+    with database.connect() as connection:
+        connection.execute(
+            "insert into tide.pipeline_state"
+            " (pipeline_id, state, relay_id, version, error_class, error, attempts, next_attempt_at)"
+            " select pipeline_id, 'backing_off', 'blue', version, 'destination', 'no topic', 7,"
+            " '2026-01-01 00:00:01+00' from tide.pipeline"
+        )
+        connection.execute(
+            "update tide.cursor set owner = 'blue', owner_token = gen_random_uuid(),"
+            " lease_until = clock_timestamp() + interval '1 hour', stamp = pg_current_xact_id()::xid"
+        )
+    assert "attempts that failed: 7; the next one is at 2026-01-01 " in on(database, "status").stdout
+    (row,) = json.loads(on(database, "status", "-o", "json").stdout)["pipelines"]
+    assert (row["attempts"], row["state"]) == (7, "backing_off")
 
 
 def test_no_line_of_a_table_is_cut_in_a_pipe(database: Database) -> None:

@@ -1,5 +1,6 @@
 """What errors lead to that no real broker gives on demand: a producer that answers as told."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -7,6 +8,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from delivery_kit import STOP, Driver, a_config, a_row
+from pg_tide_relay.config.pace_models import RetryConfig
 from pg_tide_relay.encode import Record
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
@@ -161,6 +163,29 @@ def test_an_error_that_is_not_the_messages_is_tried_again_until_it_passes(
     assert driver.settled_id == 0
     driver.run_until_settled(1)
     driver.run_until(lambda: driver.delivery.state.name is StateName.RUNNING)
+    driver.close()
+
+
+def test_each_attempt_is_counted_in_the_state_until_one_passes() -> None:
+    """The first and the longest pause are the configuration's; progress forgets the attempts."""
+    refused = [KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)] * 3
+    driver, _ = a_driver(*refused, retry=RetryConfig(backoff_ms=100, backoff_max_ms=100))
+    seen: list[tuple[int | None, bool]] = []
+
+    def is_settled() -> bool:
+        state = driver.delivery.state
+        found = state.attempts, state.next_attempt_at is not None
+        if found not in seen:
+            seen.append(found)
+        return driver.settled_id == 1
+
+    driver.submit(a_row(1))
+    began = time.monotonic()
+    driver.run_until(is_settled)
+    assert 3 * 0.05 <= time.monotonic() - began < 5
+    driver.run_until(lambda: driver.delivery.state.name is StateName.RUNNING)
+    assert [found for found in seen if found[0]] == [(1, True), (2, True), (3, True)]
+    assert (driver.delivery.state.attempts, driver.delivery.state.next_attempt_at) == (None, None)
     driver.close()
 
 

@@ -1,5 +1,8 @@
 """The state of a delivery: each change said once, the last states final."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 from delivery_kit import RecordedLog
 from pg_tide_relay.delivery_state import Status, Trouble
 from pg_tide_relay.error_policy import StateName
@@ -48,3 +51,30 @@ def test_nothing_leads_out_of_stopped() -> None:
     status.trouble(AWAY)
     status.ended()
     assert (status.state.name, status.state.message_id) == (StateName.STOPPED, 7)
+
+
+def test_one_more_attempt_changes_the_state_and_is_not_logged() -> None:
+    """What an operator sees: how often it was tried, and when it is tried again."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    log = RecordedLog()
+    status = Status(log, lambda: now)
+    missing = Trouble(error_class=ErrorClass.DESTINATION, cause="no topic", attempts=1, pause_s=0.5)
+    status.trouble(missing)
+    assert (status.state.attempts, status.state.next_attempt_at) == (1, now + timedelta(seconds=0.5))
+    since, now = now, now + timedelta(seconds=10)
+    status.trouble(replace(missing, attempts=2, pause_s=8.0))
+    assert (status.state.attempts, status.state.next_attempt_at) == (2, now + timedelta(seconds=8))
+    assert status.state.since == since
+    status.trouble(replace(missing, attempts=None, pause_s=None))
+    assert status.state.attempts == 2
+    assert len(log.lines) == 1
+
+
+def test_another_trouble_and_none_begin_without_attempts() -> None:
+    status = Status(RecordedLog())
+    status.trouble(Trouble(error_class=ErrorClass.DESTINATION, cause="no topic", attempts=3, pause_s=2.0))
+    status.trouble(AWAY)
+    assert (status.state.attempts, status.state.next_attempt_at) == (None, None)
+    status.trouble(replace(AWAY, attempts=1, pause_s=0.5))
+    status.running()
+    assert (status.state.attempts, status.state.next_attempt_at) == (None, None)

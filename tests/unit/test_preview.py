@@ -26,15 +26,15 @@ def previewed(value: bytes, key: bytes | None = b"k") -> Previewed:
     return Previewed(row=row(), record=Record("t", key, value, [("pg_tide_id", b"1")], 0))
 
 
-def test_each_key_of_a_configuration_makes_records_or_reaches_kafka() -> None:
+def test_each_key_of_a_configuration_makes_records_or_is_about_their_delivery() -> None:
     """A new key has to be put on one side: left out by mistake it would not be in the preview."""
-    reach_kafka = {
+    of_delivery = {
         "brokers", "sasl_mechanism", "sasl_username", "sasl_password", "tls_enabled", "tls_ca_cert",
         "tls_client_cert", "tls_client_key", "compression", "acks", "batch_size", "linger_ms", "idempotent",
-        "request_timeout_ms", "topics", "dlq",
+        "request_timeout_ms", "topics", "dlq", "retry",
     }  # fmt: skip
-    assert set(PipelineConfig.model_fields) == RECORD_KEYS | reach_kafka
-    assert not RECORD_KEYS & reach_kafka
+    assert set(PipelineConfig.model_fields) == RECORD_KEYS | of_delivery
+    assert not RECORD_KEYS & of_delivery
 
 
 def test_a_configuration_for_records_has_no_word_of_kafka_in_it() -> None:

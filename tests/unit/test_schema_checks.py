@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from delivery_kit import RecordedLog
+from pg_tide_relay.backoff import Backoff
 from pg_tide_relay.checks import Checks
 from pg_tide_relay.contact import Contact
 from pg_tide_relay.delivery_state import Status, Trouble
@@ -33,7 +34,7 @@ class Registry:
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.schemas = Schemas()
-        self.checks = SchemaChecks(self.schemas, self.ask, lambda: self.now)
+        self.checks = SchemaChecks(self.schemas, self.ask, lambda: self.now, Backoff(chance=lambda: 1.0))
 
     def ask(self, question: Question) -> Answer:
         self.asked.append(question)
@@ -92,9 +93,10 @@ def test_it_is_asked_again_at_growing_distances_without_end(
     """A registry that is back is noticed within five seconds."""
     registry.error = error
     registry.checks.want(FIRST)
-    for pause_s in pauses:
+    for attempts, pause_s in enumerate(pauses, start=1):
         trouble = registry.step()
         assert trouble is not None
+        assert (trouble.attempts, trouble.pause_s) == (attempts, pause_s)
         assert (trouble.error_class, trouble.code, trouble.cure) == (
             error.error_class,
             error.code,

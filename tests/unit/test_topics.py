@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from pg_tide_relay.backoff import Backoff
 from pg_tide_relay.delivery_state import Trouble
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.produce import RecordProducer
@@ -42,7 +43,11 @@ class Checks:
         self.now = 100.0
         self.cluster = Cluster()
         self.checks = TopicChecks(
-            worker, lambda: self.now, broker_creates=False, creator=cast(TopicCreator, self.cluster)
+            worker,
+            lambda: self.now,
+            broker_creates=False,
+            creator=cast(TopicCreator, self.cluster),
+            backoff=Backoff(chance=lambda: 1.0),
         )
         self.checks.want("orders")
 
@@ -85,10 +90,11 @@ def test_a_created_topic_that_stays_unknown_is_said_and_created_again(checks: Ch
 def test_a_refused_creation_is_tried_again_at_growing_distances(checks: Checks) -> None:
     """Each time it is said, at first after half a second, and looked for first: somebody may have created it."""
     checks.cluster.refusal = KafkaError(KafkaError.INVALID_REPLICATION_FACTOR)
-    for pause_s in (0.5, 1.0, 2.0):
+    for attempts, pause_s in enumerate((0.5, 1.0, 2.0), start=1):
         trouble = checks.ask()
         assert trouble is not None
         assert trouble.error_class is ErrorClass.CONFIGURATION
+        assert (trouble.attempts, trouble.pause_s) == (attempts, pause_s)
         checks.now += pause_s * 0.9
         looks = checks.cluster.looks
         assert checks.checks.step(cast(RecordProducer, checks.cluster)) is None
@@ -103,6 +109,9 @@ def test_nothing_is_created_while_the_cluster_does_not_say_whether_the_topic_is_
     """Away, or without the right to look: an answer that is none."""
     for code in (KafkaError._TRANSPORT, KafkaError.TOPIC_AUTHORIZATION_FAILED):
         checks.cluster.partitions = KafkaError(code)
-        assert checks.ask() is not None
+        trouble = checks.ask()
+        assert trouble is not None
+        # The client asks an absent cluster all the time; a pause is for what somebody has to cure.
+        assert (trouble.attempts is None) == (code == KafkaError._TRANSPORT)
         checks.now += 1.0
     assert checks.cluster.creations == 0

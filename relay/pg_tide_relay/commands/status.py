@@ -63,4 +63,7 @@ def _print_errors(pipelines: list[Row]) -> None:
         typer.echo(f"{row['pipeline']} ({row['error_class']}{about}): {row['error']}")
         if row["cure"]:
             typer.echo(f"  what to do: {row['cure']}")
+        if row["next_attempt_at"] is not None:
+            again_at = row["next_attempt_at"].isoformat(sep=" ", timespec="seconds")
+            typer.echo(f"  attempts that failed: {row['attempts']}; the next one is at {again_at}")
         typer.echo()

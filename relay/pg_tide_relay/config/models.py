@@ -12,6 +12,7 @@ from pg_tide_relay.config.addresses import HOST, PORT
 from pg_tide_relay.config.base import ConfigModel, NonEmpty
 from pg_tide_relay.config.dlq_models import DlqConfig
 from pg_tide_relay.config.marks import About, Entries, NotPrefixed, Template
+from pg_tide_relay.config.pace_models import RetryConfig
 from pg_tide_relay.config.registry_models import (
     SchemaRegistryConfig,
     SerializationConfig,
@@ -302,6 +303,10 @@ class PipelineConfig(ConfigModel):
     )
     dlq: Annotated[DlqConfig, About(reason="see its keys")] = Field(
         DlqConfig(), description="What becomes of a message that can't be delivered."
+    )
+
+    retry: Annotated[RetryConfig, About(reason="see its keys")] = Field(
+        RetryConfig(), description="The pauses between two attempts at what keeps the pipeline from going on."
     )
 
     NOT_YET: ClassVar[tuple[str, ...]] = (

@@ -14,7 +14,7 @@ from pg_tide_relay.config.placeholders import has_reference
 from pg_tide_relay.config.problems import Severity
 from pg_tide_relay.config.templates import placeholders
 
-Test = Literal["set", "unset", "one_of", "none_of", "uses"]
+Test = Literal["set", "unset", "one_of", "none_of", "uses", "above"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +23,8 @@ class Condition:
 
     ``set``: one of the keys at least is not null; ``unset``: all are null; ``one_of``: each key's
     value is in ``values``; ``none_of``: none is; ``uses``: each key is a template with one of the
-    placeholders ``values``. A value that holds an unresolved reference is set, and nothing else
-    is said of it.
+    placeholders ``values``; ``above``: of two numbers the first is the larger. A value that holds
+    an unresolved reference is set, and nothing else is said of it.
     """
 
     test: Test
@@ -128,6 +128,8 @@ def _is_true(condition: Condition, values: Mapping[str, Any]) -> bool:
             return all(not _is_open(value) and not _is_in(value, condition.values) for value in found)
         case "uses":
             return all(_uses(value, condition.values) for value in found)
+        case "above":
+            return _is_above(*found)
 
 
 def _is_open(value: Any) -> bool:
@@ -138,6 +140,11 @@ def _is_open(value: Any) -> bool:
 def _is_in(value: Any, values: tuple[Any, ...]) -> bool:
     # JSON knows no equality of booleans and numbers, Python does.
     return any(isinstance(value, bool) == isinstance(other, bool) and value == other for other in values)
+
+
+def _is_above(first: Any, second: Any) -> bool:
+    numbers = [one for one in (first, second) if isinstance(one, int | float) and not isinstance(one, bool)]
+    return len(numbers) == 2 and numbers[0] > numbers[1]
 
 
 def _uses(value: Any, names: tuple[Any, ...]) -> bool:

@@ -45,7 +45,10 @@ create view tide.pipelines as
                 case when s.state = 'error' and s.version = p.version then s.state else 'waiting' end
               else coalesce(s.state, 'waiting') end as state,
          case when c.lease_until >= clock_timestamp() then c.owner end as owner, c.lease_until,
-         s.error_class, s.error_code, s.error, s.cure, s.message_id, s.since, s.version as running_version,
+         s.error_class, s.error_code, s.error, s.cure, s.message_id,
+         case when c.lease_until >= clock_timestamp() then s.attempts end as attempts,
+         case when c.lease_until >= clock_timestamp() then s.next_attempt_at end as next_attempt_at,
+         s.since, s.version as running_version,
          tide._config_shown(p.config) as config, p.updated_at, p.updated_by
     from tide.pipeline p
     join tide.outbox o on o.outbox_id = p.outbox_id

@@ -292,6 +292,59 @@ as $$
     "what": "a whole number"
    }
   },
+  "retry": {
+   "default": {
+    "backoff_max_ms": 30000,
+    "backoff_ms": 500
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "backoff_max_ms": {
+      "default": 30000,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 100 to 900000 (ms)",
+       "max": 900000,
+       "min": 100,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     },
+     "backoff_ms": {
+      "default": 500,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 100 to 900000 (ms)",
+       "max": 900000,
+       "min": 100,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     }
+    },
+    "not_yet": [],
+    "relations": [
+     {
+      "at": "backoff_max_ms",
+      "message": "must not be below backoff_ms",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "backoff_ms",
+         "backoff_max_ms"
+        ],
+        "test": "above",
+        "values": []
+       }
+      ]
+     }
+    ],
+    "type": "object",
+    "what": "an object"
+   }
+  },
   "routing": {
    "default": {
     "rules": []
@@ -3267,7 +3320,10 @@ as
     (73, 'dlq.on_error', 'string', 'one of "continue", "park_key", "stop"', null, false, '"continue"', 'What happens when a message itself can''t be delivered (an outage never counts): `continue` keeps it as a dead letter and goes on; `park_key` keeps it, and later messages of its key wait behind it; `stop` stops the pipeline at it.', 'one bad message must not stop all others', '`tide.dead_letters`'),
     (74, 'dlq.max_parked_keys', 'int', 'a whole number from 1 to 100000 (keys)', 'keys', false, '10000', 'Most keys that may wait behind a dead letter at a time; at the next one the pipeline stops, and drops nothing.', 'a fault of all messages should not park them all', 'memory'),
     (75, 'dlq.max_in_a_row', 'int', 'a whole number from 1 to 1000000 (messages)', 'messages', false, '1000', 'Most messages that become dead letters one right after the other; at the next one the pipeline stops, and drops nothing.', 'then it is hardly the messages'' fault', '`tide.dead_letters`'),
-    (76, 'dlq.retention_days', 'int', 'a whole number from 1 to 3650 (days)', 'days', false, '14', 'How long dead letters are kept after they were redriven or discarded; those that wait for a decision are kept for ever.', 'time to look what happened', '`tide.dlq_retention_run`')
+    (76, 'dlq.retention_days', 'int', 'a whole number from 1 to 3650 (days)', 'days', false, '14', 'How long dead letters are kept after they were redriven or discarded; those that wait for a decision are kept for ever.', 'time to look what happened', '`tide.dlq_retention_run`'),
+    (77, 'retry', 'object', 'an object', null, false, '{"backoff_ms": 500, "backoff_max_ms": 30000}', 'The pauses between two attempts at what keeps the pipeline from going on.', 'see its keys', null),
+    (78, 'retry.backoff_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '500', 'The first pause; each further one is twice as long, and by chance up to half of that shorter.', 'over before anybody looks', 'the first pause'),
+    (79, 'retry.backoff_max_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '30000', 'The longest pause; attempts go on without end.', 'how late a cure is noticed at most', 'all further pauses')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

@@ -90,6 +90,19 @@ $$;
 comment on function tide._config_condition(text, jsonb, jsonb) is
   'One test of one value of a configuration.';
 
+create or replace function tide._config_above(found jsonb[])
+returns boolean
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  -- Whether the first of two values is a larger number than the second. Caller: tide._config_holds. Locks: none.
+  select case when jsonb_typeof(_config_above.found[1]) = 'number' and jsonb_typeof(_config_above.found[2]) = 'number'
+              then (_config_above.found[1] #>> '{}')::numeric > (_config_above.found[2] #>> '{}')::numeric
+              else false end
+$$;
+comment on function tide._config_above(jsonb[]) is
+  'Whether the first of two values of a configuration is a larger number than the second.';
+
 create or replace function tide._config_holds(relation jsonb, rule jsonb, value jsonb)
 returns boolean
 language sql immutable parallel safe
@@ -98,15 +111,15 @@ as $$
   -- Whether all conditions of a relation hold for an object. Caller: tide._config_check_object.
   -- Locks: none.
   select bool_and(
-    case c.condition ->> 'test' when 'set' then k.some else k.every end)
+    case c.condition ->> 'test' when 'set' then k.some when 'above' then k.is_above else k.every end)
     from jsonb_array_elements(_config_holds.relation -> 'when') as c (condition),
          lateral (
-           select bool_or(r.result) as some, bool_and(r.result) as every
-             from jsonb_array_elements_text(c.condition -> 'keys') as n (name),
+           select bool_or(r.result) as some, bool_and(r.result) as every,
+                  tide._config_above(array_agg(e.value order by n.place)) as is_above
+             from jsonb_array_elements_text(c.condition -> 'keys') with ordinality as n (name, place),
+                  lateral (select tide._config_effective(_config_holds.rule, _config_holds.value, n.name) as value) as e,
                   lateral (select tide._config_condition(
-                     c.condition ->> 'test',
-                     tide._config_effective(_config_holds.rule, _config_holds.value, n.name),
-                     c.condition -> 'values') as result) as r) as k
+                     c.condition ->> 'test', e.value, c.condition -> 'values') as result) as r) as k
 $$;
 comment on function tide._config_holds(jsonb, jsonb, jsonb) is
   'Whether the conditions of a relation between keys hold.';

@@ -66,6 +66,7 @@ def test_defaults_are_those_of_the_reference() -> None:
             "max_in_a_row": 1000,
             "retention_days": 14,
         },
+        "retry": {"backoff_ms": 500, "backoff_max_ms": 30000},
     }
 
 
