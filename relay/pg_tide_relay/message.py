@@ -3,7 +3,7 @@
 A row's texts are bytes and stay bytes. Only what has a structure, and is asked for, is decoded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -27,6 +27,14 @@ OLD_PAYLOAD: Final = 5
 """Places in a row."""
 
 _UNREAD: Final[Any] = object()
+
+
+def bytes_of(rows: Iterable[Row]) -> int:
+    """The bytes of all texts of these messages: payloads, headers and keys may each be large."""
+    return sum(
+        len(key or b"") + len(dedup_key or b"") + len(payload or b"") + len(old or b"") + len(headers or b"")
+        for _, _, key, dedup_key, payload, old, headers, _ in rows
+    )
 
 
 def decode_headers(message_id: int, text: bytes) -> Sequence[tuple[str, bytes]]:

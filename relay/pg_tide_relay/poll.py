@@ -21,12 +21,12 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from pg_tide_relay.cursor import FROM_THE_BEGINNING, NO_MAIN_PART, Position, snapshot_running, snapshot_xmax
 from pg_tide_relay.failpoints import hit
-from pg_tide_relay.message import Row
+from pg_tide_relay.message import Row, bytes_of
 from pg_tide_relay.postgres import Connection
 from pg_tide_sql.statements import statement
 
 PAGE_BYTES: Final = 4 * 1024 * 1024
-"""No message is added to a page whose payloads have reached this many bytes."""
+"""No message is added to a page whose texts have reached this many bytes."""
 
 
 class PollError(Exception):
@@ -178,7 +178,7 @@ def read_page(
     size: int,
     within: Callable[[Connection], AbstractContextManager[object]] = _one_transaction,
 ) -> Page:
-    """The next messages behind the position in id order: at most ``size``, and about PAGE_BYTES of payloads.
+    """The next messages behind the position in id order: at most ``size``, and about PAGE_BYTES of texts.
 
     ``within`` gives the transaction: one of the page's own, unless told otherwise.
     """
@@ -241,11 +241,7 @@ def _page(rows: list[Row], size: int) -> Page:
     The server counts in its own encoding, in which a text has at most twice as many bytes as in UTF-8.
     """
     is_short = len(rows) < size
-    return Page(rows=rows, is_last=is_short and _payload_bytes(rows) < PAGE_BYTES // 2)
-
-
-def _payload_bytes(rows: list[Row]) -> int:
-    return sum(len(row[4] or b"") + len(row[5] or b"") for row in rows)
+    return Page(rows=rows, is_last=is_short and bytes_of(rows) < PAGE_BYTES // 2)
 
 
 def _merged(main: Page, late: Page, size: int) -> Page:

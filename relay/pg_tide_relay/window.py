@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from pg_tide_relay.delivery_state import Trouble
-from pg_tide_relay.message import Row
+from pg_tide_relay.message import Row, bytes_of
 
 
 class Outcome(IntEnum):
@@ -44,7 +44,7 @@ class Batch:
     rows: Sequence[Row] = field(repr=False)  # payloads belong in no log
     position: object  # the caller's own: where its cursor stands
     outcomes: bytearray = field(init=False)  # an Outcome per message
-    size_bytes: int = field(init=False)  # of the payloads; bounds what a pipeline keeps in memory
+    size_bytes: int = field(init=False)  # of the texts; bounds what a pipeline keeps in memory
     next: int = field(init=False, default=0)  # place of the next message to hand over
     told: int = field(init=False, default=0)  # messages that take_settled has told of
     suspects: set[int] = field(init=False, default_factory=set)  # places of messages to be sent alone
@@ -52,7 +52,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         self.outcomes = bytearray(len(self.rows))
-        self.size_bytes = sum(len(row[4] or b"") + len(row[5] or b"") for row in self.rows)
+        self.size_bytes = bytes_of(self.rows)
 
     @property
     def is_handed_over(self) -> bool:
@@ -103,7 +103,7 @@ class Window:
     def __init__(self) -> None:
         self._batches: deque[Batch] = deque()
         self.size_bytes = 0
-        """Of the payloads kept here."""
+        """Of the messages kept here."""
 
     def __len__(self) -> int:
         return len(self._batches)

@@ -1,4 +1,4 @@
-"""A page is bounded by the bytes of its payloads as well as by its number of messages, and loses none by it."""
+"""A page is bounded by the bytes of its texts as well as by its number of messages, and loses none by it."""
 
 from database.reading import Relay, Scene, Session
 from fix_postgres import install_schema
@@ -30,6 +30,20 @@ def test_a_page_ends_with_the_message_that_brings_it_to_its_limit(scene: Scene) 
     pages = pages_of(relay)
     assert relay.ids == ids
     assert [len(page) for page in pages] == [5, 5, 2]
+
+
+def test_keys_and_headers_count_as_payloads_do(scene: Scene) -> None:
+    """Each may be as large as a payload, and is kept in memory like one."""
+    relay = scene.relay()
+    relay.acquire()
+    session = scene.session()
+    for _ in range(4):
+        session.run(
+            "select tide.outbox_publish('orders', '{}'::jsonb, key => repeat('k', %s),"
+            " dedup_key => repeat('d', %s) || %s, headers => jsonb_build_object('h', repeat('h', %s)))",
+            [PAGE_BYTES // 6, PAGE_BYTES // 6, "x", PAGE_BYTES // 3],
+        )
+    assert [len(page) for page in pages_of(relay)] == [2, 2]
 
 
 def test_a_replay_pass_is_cut_the_same_way(scene: Scene) -> None:

@@ -54,12 +54,13 @@ def test_an_empty_batch_is_settled_when_everything_before_it_is() -> None:
 
 
 def test_the_bytes_of_a_batch_leave_with_it() -> None:
-    """What is kept in memory is counted by payloads, old payloads too."""
+    """What is kept in memory is counted by all its texts: payloads, headers and keys."""
     window = Window()
-    batch = Batch(rows=[(1, b"update", None, None, b"12345", b"678", None, 1)], position=0)
+    full = (1, b"update", b"1", b"22", b"4444", b"88888888", b"7777777", 1)
+    batch = Batch(rows=[full, (2, b"delete", None, None, None, None, None, 1)], position=0)
     window.append(batch)
-    assert window.size_bytes == 8
-    batch.outcomes[0] = Outcome.DELIVERED
+    assert window.size_bytes == 22
+    batch.outcomes[:] = bytes([Outcome.DELIVERED]) * 2
     window.take_settled()
     assert window.size_bytes == 0
 

@@ -40,10 +40,11 @@ select exists (
    where pg_visible_in_snapshot(o.xid, %(cur)s::pg_snapshot))
 
 -- name: page_main
--- At most "size" messages, and none behind the one that brings their payloads to "bytes": memory is bounded by bytes.
+-- At most "size" messages, and none behind the one that brings their texts to "bytes": memory is bounded by bytes.
 select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.created_at
   from (
-    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0))
+    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0) + coalesce(octet_length(m.headers), 0)
+                  + coalesce(octet_length(m.key), 0) + coalesce(octet_length(m.dedup_key), 0))
                   over (order by m.id rows between unbounded preceding and 1 preceding) as bytes_before
       from (
         select id, op, key, dedup_key, payload, old_payload, headers, created_at from {table}
@@ -58,7 +59,8 @@ select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.cr
 -- whole id index for it.
 select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.created_at
   from (
-    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0))
+    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0) + coalesce(octet_length(m.headers), 0)
+                  + coalesce(octet_length(m.key), 0) + coalesce(octet_length(m.dedup_key), 0))
                   over (order by m.id rows between unbounded preceding and 1 preceding) as bytes_before
       from (
         select s.* from unnest(%(running)s::xid8[]) as o (xid)
@@ -72,7 +74,8 @@ select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.cr
 -- name: page_replay
 select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.created_at
   from (
-    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0))
+    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0) + coalesce(octet_length(m.headers), 0)
+                  + coalesce(octet_length(m.key), 0) + coalesce(octet_length(m.dedup_key), 0))
                   over (order by m.id rows between unbounded preceding and 1 preceding) as bytes_before
       from (
         select id, op, key, dedup_key, payload, old_payload, headers, created_at from {table}
