@@ -8,9 +8,10 @@ import pytest
 from confluent_kafka import Message
 
 from pg_tide_relay.config.models import PipelineConfig
-from pg_tide_relay.delivery import Delivery, ProducerFactory
+from pg_tide_relay.delivery import Delivery, DeliveryLimits, ProducerFactory
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.message import POSTGRES_EPOCH_US, Row
+from pg_tide_relay.pace import pace_of
 from pg_tide_relay.produce import RecordProducer
 from pg_tide_relay.window import Batch, DeadLetter
 from pg_tide_relay.wire_types import Origin
@@ -87,7 +88,13 @@ class RecordedLog:
 class Driver:
     """A delivery and what it has settled, driven as a pipeline drives it."""
 
-    def __init__(self, config: PipelineConfig, *, producer_factory: ProducerFactory = RecordProducer) -> None:
+    def __init__(
+        self,
+        config: PipelineConfig,
+        *,
+        producer_factory: ProducerFactory = RecordProducer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.log = RecordedLog()
         self.delivery = Delivery(
             config,
@@ -95,6 +102,8 @@ class Driver:
             compile_shape(config, ORIGIN),
             log=self.log,
             producer_factory=producer_factory,
+            limits=DeliveryLimits(pace=pace_of(config.rate_limit, clock)),
+            clock=clock,
         )
         self.settled_id = 0
         self.complete: list[object] = []  # positions of complete batches

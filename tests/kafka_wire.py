@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
-_FETCH, _PRODUCE = 1, 0
+_FETCH, _PRODUCE, _ALTER_CLIENT_QUOTAS = 1, 0, 49
 _BATCH = struct.Struct(">qiibihiqqqhii")
 
 
@@ -46,6 +46,26 @@ def record_batches(bootstrap: str, topic: str, partition: int = 0) -> list[Recor
                     found.append(batch)
                 offset = last + 1
     return found
+
+
+def set_produce_quota(bootstrap: str, client_id: str, bytes_a_second: float | None) -> None:
+    """Let clients of this id produce so much (AlterClientQuotas version 0, which no client of ours has); None: all."""
+    host, port = bootstrap.split(",", maxsplit=1)[0].rsplit(":", 1)
+    entity = struct.pack(">i", 1) + _text("client-id") + _text(client_id)
+    op = _text("producer_byte_rate") + struct.pack(">d?", bytes_a_second or 0.0, bytes_a_second is None)
+    asked = struct.pack(">i", 1) + entity + struct.pack(">i", 1) + op + struct.pack(">?", False)
+    request = struct.pack(">hhi", _ALTER_CLIENT_QUOTAS, 0, 7) + _text("test") + asked
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        answer = _exactly(connection, struct.unpack(">i", _exactly(connection, 4))[0])
+    _, _, entries, error = struct.unpack_from(
+        ">iiih", answer
+    )  # correlation, throttling, entries, their first error
+    assert (entries, error) == (1, 0), answer
+
+
+def _text(value: str) -> bytes:
+    return struct.pack(">h", len(value)) + value.encode()
 
 
 def _fetch(connection: socket.socket, topic: str, partition: int, offset: int) -> bytes:

@@ -39,6 +39,7 @@ change_rows       where the rows of those events come from
 delivery          the batches of one pipeline, until each message has an outcome
 window            those batches, and the longest prefix that is settled
 hand_over         the loop that runs once per message
+pace              how much of it may go now, where the configuration has a limit
 checks            what has to be known before a message is handed over: topic and schemas
 gate              one record at first to a partition that does not know the producer yet
 topics            is the topic there before its first message is handed over

@@ -11,10 +11,11 @@ from pg_tide_relay.config.dlq_models import DlqConfig
 from pg_tide_relay.config.load import load_pipeline_config
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
 from pg_tide_relay.config.problems import ConfigError
-from pg_tide_relay.delivery import Delivery
+from pg_tide_relay.delivery import Delivery, DeliveryLimits
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.errors import ConfigurationError, ErrorClass
+from pg_tide_relay.pace import pace_of
 from pg_tide_relay.pipeline import Pipeline
 from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
 from pg_tide_relay.report import PipelineReport
@@ -62,8 +63,11 @@ class PipelineBuilder:
             topic if isinstance(topic, str) and not config.routing.rules else None,
             schemas,
         )
+        clock = self._drivers.clock
+        # One bucket for messages and redriven ones, and for whatever deliveries follow each other.
+        limits = DeliveryLimits(pace=pace_of(config.rate_limit, clock))
         new_delivery = partial(
-            Delivery, pipeline=spec.name, shape=shape, log=log, ahead=ahead, clock=self._drivers.clock
+            Delivery, pipeline=spec.name, shape=shape, log=log, ahead=ahead, limits=limits, clock=clock
         )
         recipe = Recipe(
             new_delivery=partial(new_delivery, config),

@@ -15,6 +15,9 @@ from pg_tide_relay.produce import ProducerEvent
 # No broker connected and no acknowledgement: said after this long, not after a whole request_timeout_ms.
 _UNREACHABLE_S = 2.0
 
+# A quota makes a producer wait now and then; this long without it is an end.
+_UNTHROTTLED_S = 10.0
+
 
 class Contact:
     """Keeps a delivery's state true to what is heard of the cluster."""
@@ -24,6 +27,7 @@ class Contact:
         self._clock = clock
         self._request_timeout_s = request_timeout_s
         self._until_acknowledged = False
+        self._throttled_until: float | None = None
         self.begin()
 
     def begin(self) -> None:
@@ -35,7 +39,10 @@ class Contact:
 
     def hear(self, event: ProducerEvent) -> None:
         """Something that no report tells, and that does not end the producer."""
-        if event.error_class is ErrorClass.CREDENTIALS:
+        if event.throttled_ms:
+            self._throttled_until = self._clock() + event.throttled_ms / 1000 + _UNTHROTTLED_S
+            self._status.throttled(event.throttled_ms)
+        elif event.error_class is ErrorClass.CREDENTIALS:
             self._status.trouble(Trouble(error_class=event.error_class, code=event.code, cause=event.cause))
         elif event.code == "_ALL_BROKERS_DOWN":
             self._brokers_down = True
@@ -45,6 +52,9 @@ class Contact:
     def notice(self, handed_over: int, outstanding: int) -> bool:
         """Compare with the last look; tell whether reports have come."""
         now = self._clock()
+        if self._throttled_until is not None and now >= self._throttled_until:
+            self._throttled_until = None
+            self._status.throttled(None)
         reported = handed_over - outstanding
         progress = reported > self._reported
         if progress:

@@ -28,6 +28,7 @@ from pg_tide_relay.encode import Shape
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.hand_over import HandOver
 from pg_tide_relay.kafka_config import BATCH_BYTES, BATCH_BYTES_MIN, is_guarded, producer_properties
+from pg_tide_relay.pace import TokenBucket
 from pg_tide_relay.produce import ProducerEvent, RecordProducer
 from pg_tide_relay.producer_end import ProducerEnd
 from pg_tide_relay.recovery import Failure, Judgement, judge, mark_suspects
@@ -42,10 +43,11 @@ ProducerFactory = Callable[[Mapping[str, Any], Log], RecordProducer]
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryLimits:
-    """What one pipeline may keep in memory, and how patient it is."""
+    """What one pipeline may keep in memory, how fast it may be, and how patient it is."""
 
     batches: int = 8  # in flight; more gain nothing, measured with a broker 20 ms away
     bytes: int = 16 * 1024 * 1024  # of rows in flight; the last batch may go beyond
+    pace: TokenBucket | None = None  # how fast it may be
     close_s: float = 5.0  # the end of a producer, connections and threads
 
 
@@ -272,6 +274,7 @@ class Delivery:
             pipelined=self._guarded,
             is_open=self._is_open,
         )
+        self._hand_over.pace = self._limits.pace
         self._contact.begin()
         self._checks.begin()
         return True

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from pg_tide_relay.error_policy import StateName, cure_for, state_for
 from pg_tide_relay.errors import ErrorClass, MessageError
@@ -62,10 +62,17 @@ class DeliveryState:
     message_id: int | None = None
     attempts: int | None = None  # that failed so far; None: no attempts with pauses between them
     next_attempt_at: datetime | None = None  # UTC
+    throttled_ms: int | None = None  # the longest a quota made it wait, of late; beside what else there is
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+_CURE_THROTTLED: Final = (
+    "Nothing is lost; for more, raise the cluster's quota of the relay's user or of its client.id,"
+    " which is pg-tide- and the pipeline's name."
+)
 
 
 class Status:
@@ -99,6 +106,20 @@ class Status:
         """Something stands in the way."""
         self._set(state_for(trouble.error_class), trouble)
 
+    def throttled(self, throttled_ms: int | None) -> None:
+        """A broker's quota makes the producer wait so long; None: no more. Said when it begins and ends.
+
+        Beside the state, which may be any. A pause that is not twice as long as the last one told is no change.
+        """
+        before = self._state.throttled_ms
+        if throttled_ms == before or (before and throttled_ms and throttled_ms < 2 * before):
+            return
+        self._state = replace(self._state, throttled_ms=throttled_ms)
+        if throttled_ms is None:
+            self._log.info("throttled_no_more")
+        elif before is None:
+            self._log.warning("throttled", throttled_ms=throttled_ms, cure=_CURE_THROTTLED)
+
     def ended(self, trouble: Trouble | None = None) -> None:
         """Nothing more is handed over."""
         self._set(StateName.ENDED, trouble)
@@ -118,7 +139,7 @@ class Status:
             )
         if self.is_last:
             return
-        if replace(before, attempts=None, next_attempt_at=None) != replace(
+        if replace(before, attempts=None, next_attempt_at=None, throttled_ms=None) != replace(
             state, since=before.since, cause=before.cause
         ):
             self._change(state)
@@ -128,7 +149,7 @@ class Status:
 
     def _change(self, state: DeliveryState) -> None:
         seconds = round((state.since - self._state.since).total_seconds(), 1)
-        self._state = state
+        self._state = replace(state, throttled_ms=self._state.throttled_ms)
         if state.error_class is None:
             self._log.info("delivery_state", state=str(state.name), after_s=seconds)
             return

@@ -14,6 +14,7 @@ from pg_tide_relay.errors import ErrorClass, MessageError
 from pg_tide_relay.gate import Gate, OnReport
 from pg_tide_relay.kafka_errors import classify
 from pg_tide_relay.message import Row
+from pg_tide_relay.pace import TokenBucket
 from pg_tide_relay.produce import RecordProducer
 from pg_tide_relay.recovery import Failure, both_of, reporter
 from pg_tide_relay.schemas import SchemaWanted
@@ -58,6 +59,8 @@ class HandOver:
         self._gates: dict[str, Gate] = {}
         # A message whose first record of two is handed over, and what takes the reports of both.
         self._begun: tuple[Batch, int, OnReport] | None = None
+        self.pace: TokenBucket | None = None
+        """How much may be handed over now; None: all."""
         self.count = 0
         """Records handed over."""
         self.alone: tuple[Batch, int] | None = None
@@ -80,11 +83,16 @@ class HandOver:
         while not batch.is_handed_over:
             if self.stopped_by or self._failures or self._producer.fatal or not self._is_open():
                 return False
-            suspect = batch.next_suspect()
+            chunk = _CHUNK if self.pace is None else min(_CHUNK, self.pace.available())
+            if chunk < 1:
+                return False
+            suspect, before = batch.next_suspect(), self.count
             if batch.next < suspect:
-                went_on = self._hand_over_many(batch, min(suspect, batch.next + _CHUNK))
+                went_on = self._hand_over_many(batch, min(suspect, batch.next + chunk))
             else:
                 went_on = self._hand_over_alone(batch)
+            if self.pace is not None:
+                self.pace.take(self.count - before)
             if not went_on:
                 return False
             self._producer.poll(0)

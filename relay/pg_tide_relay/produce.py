@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, ThrottleEvent
 
 from pg_tide_relay.encode import Record
 from pg_tide_relay.errors import ErrorClass
@@ -32,6 +32,7 @@ class ProducerEvent:
     code: str  # Kafka's name of the error
     cause: str
     fatal: bool  # this producer hands over nothing more; only ending it is left
+    throttled_ms: int = 0  # how long a broker makes the producer wait, because a quota is used up
 
 
 class _LibrdkafkaLog:
@@ -54,7 +55,12 @@ class RecordProducer:
     def __init__(self, properties: Mapping[str, Any], log: DebugLog) -> None:
         """Start the client; KafkaException when it refuses a property. Connects in the background."""
         self._client = Producer(
-            {**properties, "error_cb": self._on_error, "logger": _LibrdkafkaLog(log)},
+            {
+                **properties,
+                "error_cb": self._on_error,
+                "throttle_cb": self._on_throttle,
+                "logger": _LibrdkafkaLog(log),
+            },
         )
         self._events: list[ProducerEvent] = []
         self._fatal = False
@@ -127,6 +133,22 @@ class RecordProducer:
 
     def _on_error(self, error: KafkaError) -> None:
         self._note(error, fatal=error.fatal())
+
+    def _on_throttle(self, event: ThrottleEvent) -> None:
+        """The client keeps to it by itself; told so that somebody knows. Also called when it is over: with 0."""
+        throttled_ms = round(event.throttle_time * 1000)
+        if throttled_ms <= max((seen.throttled_ms for seen in self._events), default=0):
+            return
+        self._events = [seen for seen in self._events if not seen.throttled_ms]
+        self._events.append(
+            ProducerEvent(
+                error_class=ErrorClass.CLUSTER_AWAY,
+                code=KafkaError(KafkaError.THROTTLING_QUOTA_EXCEEDED).name(),
+                cause=f"broker {event.broker_name} makes the producer wait",
+                fatal=False,
+                throttled_ms=throttled_ms,
+            )
+        )
 
     def _note(self, error: KafkaError, *, fatal: bool) -> None:
         self._fatal = self._fatal or fatal

@@ -28,6 +28,7 @@ class PipelineReport:
     message_id: int | None = None
     attempts: int | None = None  # that failed since the last progress
     next_attempt_at: datetime | None = None  # UTC
+    throttled_ms: int | None = None  # how long a quota of the cluster makes it wait
 
 
 def report_of(state: DeliveryState) -> PipelineReport:
@@ -43,6 +44,7 @@ def report_of(state: DeliveryState) -> PipelineReport:
         message_id=state.message_id,
         attempts=state.attempts,
         next_attempt_at=state.next_attempt_at,
+        throttled_ms=state.throttled_ms,
     )
 
 
@@ -105,6 +107,7 @@ class Reporter:
             "message_id": report.message_id,
             "attempts": report.attempts,
             "next_attempt_at": report.next_attempt_at,
+            "throttled_ms": report.throttled_ms,
         }
         self._writer.submit(
             partial(_write, values=values),

@@ -363,6 +363,7 @@ create table tide.pipeline_state (
   message_id  bigint,
   attempts    integer,
   next_attempt_at timestamptz,
+  throttled_ms integer,
   since       timestamptz not null default clock_timestamp(),
   constraint pipeline_state_pk primary key (pipeline_id),
   constraint pipeline_state_pipeline_fk foreign key (pipeline_id) references tide.pipeline (pipeline_id) on delete cascade,
@@ -380,6 +381,7 @@ comment on column tide.pipeline_state.cure is 'What to do about it';
 comment on column tide.pipeline_state.message_id is 'The message that cannot be delivered';
 comment on column tide.pipeline_state.attempts is 'Attempts that failed since the last progress; null: none, or the client tries without pauses';
 comment on column tide.pipeline_state.next_attempt_at is 'When the next attempt is made';
+comment on column tide.pipeline_state.throttled_ms is 'The longest that a quota of the cluster made the relay wait, of late; null: it does not';
 comment on column tide.pipeline_state.since is 'Since when the pipeline is in this state';
 
 create table tide.dead_letter (
@@ -2006,15 +2008,15 @@ comment on function tide._relay_ended(text, uuid) is 'A relay signs off';
 
 create function tide._pipeline_report(
   pipeline_id integer, relay_id text, version bigint, state text, error_class text, error_code text, error text, cure text, message_id bigint,
-  attempts integer default null, next_attempt_at timestamptz default null)
+  attempts integer default null, next_attempt_at timestamptz default null, throttled_ms integer default null)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'off', true);
   insert into tide.pipeline_state as s (pipeline_id, relay_id, version, state, error_class, error_code, error, cure, message_id,
-                                        attempts, next_attempt_at)
+                                        attempts, next_attempt_at, throttled_ms)
   select p.pipeline_id, _pipeline_report.relay_id, _pipeline_report.version, _pipeline_report.state, _pipeline_report.error_class,
          _pipeline_report.error_code, _pipeline_report.error, _pipeline_report.cure, _pipeline_report.message_id,
-         _pipeline_report.attempts, _pipeline_report.next_attempt_at
+         _pipeline_report.attempts, _pipeline_report.next_attempt_at, _pipeline_report.throttled_ms
     from tide.pipeline p
    where p.pipeline_id = _pipeline_report.pipeline_id
      and not exists (select from tide.cursor c where c.group_id = p.group_id and c.owner <> _pipeline_report.relay_id
@@ -2022,10 +2024,10 @@ begin
   on conflict on constraint pipeline_state_pk do update
      set relay_id = excluded.relay_id, version = excluded.version, state = excluded.state, error_class = excluded.error_class,
          error_code = excluded.error_code, error = excluded.error, cure = excluded.cure, message_id = excluded.message_id,
-         attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
+         attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, throttled_ms = excluded.throttled_ms,
          since = case when s.state = excluded.state then s.since else clock_timestamp() end;
 end $$;
-comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint, integer, timestamptz) is 'A relay writes the state of a pipeline, unless another relay owns it: one that stands by does not speak of it';
+comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint, integer, timestamptz, integer) is 'A relay writes the state of a pipeline, unless another relay owns it: one that stands by does not speak of it';
 
 -- ---- 0240_group.sql ----
 -- Consumer groups: rewind, skip, rebase, drop. Called by administrators, while relays run or not.
@@ -2718,6 +2720,7 @@ create view tide.pipelines as
          s.error_class, s.error_code, s.error, s.cure, s.message_id,
          case when c.lease_until >= clock_timestamp() then s.attempts end as attempts,
          case when c.lease_until >= clock_timestamp() then s.next_attempt_at end as next_attempt_at,
+         case when c.lease_until >= clock_timestamp() then s.throttled_ms end as throttled_ms,
          s.since, s.version as running_version,
          tide._config_shown(p.config) as config, p.updated_at, p.updated_by
     from tide.pipeline p
@@ -3120,6 +3123,67 @@ as $$
     },
     "type": "string",
     "what": "a string or null"
+   }
+  },
+  "rate_limit": {
+   "default": {
+    "burst_size": null,
+    "max_messages_per_second": null
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "burst_size": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 10000000 (messages)",
+       "max": 10000000,
+       "min": 1,
+       "nullable": true,
+       "type": "integer",
+       "what": "a whole number or null"
+      }
+     },
+     "max_messages_per_second": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 10000000 (messages/s)",
+       "max": 10000000,
+       "min": 1,
+       "nullable": true,
+       "type": "integer",
+       "what": "a whole number or null"
+      }
+     }
+    },
+    "not_yet": [],
+    "relations": [
+     {
+      "at": "burst_size",
+      "message": "has no effect without max_messages_per_second",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "burst_size"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "max_messages_per_second"
+        ],
+        "test": "unset",
+        "values": []
+       }
+      ]
+     }
+    ],
+    "type": "object",
+    "what": "an object"
    }
   },
   "request_timeout_ms": {
@@ -4681,7 +4745,6 @@ as $$
   }
  },
  "not_yet": [
-  "rate_limit",
   "delivery"
  ],
  "relations": [
@@ -6164,7 +6227,10 @@ as
     (76, 'dlq.retention_days', 'int', 'a whole number from 1 to 3650 (days)', 'days', false, '14', 'How long dead letters are kept after they were redriven or discarded; those that wait for a decision are kept for ever.', 'time to look what happened', '`tide.dlq_retention_run`'),
     (77, 'retry', 'object', 'an object', null, false, '{"backoff_ms": 500, "backoff_max_ms": 30000}', 'The pauses between two attempts at what keeps the pipeline from going on.', 'see its keys', null),
     (78, 'retry.backoff_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '500', 'The first pause; each further one is twice as long, and by chance up to half of that shorter.', 'over before anybody looks', 'the first pause'),
-    (79, 'retry.backoff_max_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '30000', 'The longest pause; attempts go on without end.', 'how late a cure is noticed at most', 'all further pauses')
+    (79, 'retry.backoff_max_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '30000', 'The longest pause; attempts go on without end.', 'how late a cure is noticed at most', 'all further pauses'),
+    (80, 'rate_limit', 'object', 'an object', null, false, '{"max_messages_per_second": null, "burst_size": null}', 'How fast messages may be handed over.', 'see its keys', null),
+    (81, 'rate_limit.max_messages_per_second', 'int', 'a whole number from 1 to 10000000 (messages/s)', 'messages/s', false, 'null', 'Most messages a second that the pipeline sends, resent ones and tombstones included.', 'as fast as the cluster takes them', 'the hand-over to the client'),
+    (82, 'rate_limit.burst_size', 'int', 'a whole number from 1 to 10000000 (messages)', 'messages', false, 'null', 'Most messages that may go at once after a pause. The relay looks every few milliseconds: below a hundredth of the rate the rate is not reached.', 'a second''s worth', 'the hand-over to the client')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

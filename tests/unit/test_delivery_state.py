@@ -78,3 +78,21 @@ def test_another_trouble_and_none_begin_without_attempts() -> None:
     status.trouble(replace(AWAY, attempts=1, pause_s=0.5))
     status.running()
     assert (status.state.attempts, status.state.next_attempt_at) == (None, None)
+
+
+def test_a_quota_is_told_beside_the_state_and_logged_when_it_begins_and_ends() -> None:
+    """Written when it begins, when a pause is twice as long as the one told, and when it ends."""
+    log = RecordedLog()
+    status = Status(log)
+    told = []
+    for throttled_ms in (100, 150, 90, 199, 200, 300, 401, None, None, 50):
+        status.throttled(throttled_ms)
+        told.append(status.state.throttled_ms)
+    assert told == [100, 100, 100, 100, 200, 200, 401, None, None, 50]
+    assert [event for _, event, _ in log.lines] == ["throttled", "throttled_no_more", "throttled"]
+    status.trouble(AWAY)
+    status.trouble(AWAY)
+    assert status.state.throttled_ms == 50
+    status.running()
+    assert status.state.throttled_ms == 50
+    assert log.events("warning") == ["throttled", "throttled", "delivery_state"]

@@ -57,6 +57,10 @@ def _print(found: dict[str, Any], place: str) -> None:
 
 def _print_errors(pipelines: list[Row]) -> None:
     for row in pipelines:
+        if row["throttled_ms"] is not None:
+            typer.echo(
+                f"{row['pipeline']}: a quota of the cluster makes it wait, up to {row['throttled_ms']} ms\n"
+            )
         if row["error"] is None:
             continue
         about = f", message {row['message_id']}" if row["message_id"] is not None else ""

@@ -12,7 +12,7 @@ from pg_tide_relay.config.addresses import HOST, PORT
 from pg_tide_relay.config.base import ConfigModel, NonEmpty
 from pg_tide_relay.config.dlq_models import DlqConfig
 from pg_tide_relay.config.marks import About, Entries, NotPrefixed, Template
-from pg_tide_relay.config.pace_models import RetryConfig
+from pg_tide_relay.config.pace_models import RateLimitConfig, RetryConfig
 from pg_tide_relay.config.registry_models import (
     SchemaRegistryConfig,
     SerializationConfig,
@@ -309,10 +309,11 @@ class PipelineConfig(ConfigModel):
         RetryConfig(), description="The pauses between two attempts at what keeps the pipeline from going on."
     )
 
-    NOT_YET: ClassVar[tuple[str, ...]] = (
-        "rate_limit",
-        "delivery",
+    rate_limit: Annotated[RateLimitConfig, About(reason="see its keys")] = Field(
+        RateLimitConfig(), description="How fast messages may be handed over."
     )
+
+    NOT_YET: ClassVar[tuple[str, ...]] = ("delivery",)
     RELATIONS: ClassVar[tuple[Relation, ...]] = (
         Relation(
             at="idempotent",

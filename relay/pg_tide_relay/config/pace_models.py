@@ -1,4 +1,4 @@
-"""The keys that say how often a pipeline tries again."""
+"""The keys that say how often a pipeline tries again, and how fast it may be."""
 
 from typing import Annotated, ClassVar
 
@@ -33,5 +33,41 @@ class RetryConfig(ConfigModel):
             when=(Condition(test="above", keys=("backoff_ms", "backoff_max_ms")),),
             severity="error",
             message="must not be below backoff_ms",
+        ),
+    )
+
+
+class RateLimitConfig(ConfigModel):
+    """How fast messages may be handed over."""
+
+    max_messages_per_second: Annotated[
+        Annotated[int, Field(ge=1, le=10_000_000)] | None,
+        About(
+            unit="messages/s",
+            reason="as fast as the cluster takes them",
+            reaches="the hand-over to the client",
+        ),
+    ] = Field(
+        None,
+        description="Most messages a second that the pipeline sends, resent ones and tombstones included.",
+    )
+    burst_size: Annotated[
+        Annotated[int, Field(ge=1, le=10_000_000)] | None,
+        About(unit="messages", reason="a second's worth", reaches="the hand-over to the client"),
+    ] = Field(
+        None,
+        description="Most messages that may go at once after a pause. The relay looks every few milliseconds: below a"
+        " hundredth of the rate the rate is not reached.",
+    )
+
+    RELATIONS: ClassVar[tuple[Relation, ...]] = (
+        Relation(
+            at="burst_size",
+            when=(
+                Condition(test="set", keys=("burst_size",)),
+                Condition(test="unset", keys=("max_messages_per_second",)),
+            ),
+            severity="error",
+            message="has no effect without max_messages_per_second",
         ),
     )

@@ -273,6 +273,7 @@ create table tide.pipeline_state (
   message_id  bigint,
   attempts    integer,
   next_attempt_at timestamptz,
+  throttled_ms integer,
   since       timestamptz not null default clock_timestamp(),
   constraint pipeline_state_pk primary key (pipeline_id),
   constraint pipeline_state_pipeline_fk foreign key (pipeline_id) references tide.pipeline (pipeline_id) on delete cascade,
@@ -290,6 +291,7 @@ comment on column tide.pipeline_state.cure is 'What to do about it';
 comment on column tide.pipeline_state.message_id is 'The message that cannot be delivered';
 comment on column tide.pipeline_state.attempts is 'Attempts that failed since the last progress; null: none, or the client tries without pauses';
 comment on column tide.pipeline_state.next_attempt_at is 'When the next attempt is made';
+comment on column tide.pipeline_state.throttled_ms is 'The longest that a quota of the cluster made the relay wait, of late; null: it does not';
 comment on column tide.pipeline_state.since is 'Since when the pipeline is in this state';
 
 create table tide.dead_letter (

@@ -224,15 +224,15 @@ comment on function tide._relay_ended(text, uuid) is 'A relay signs off';
 
 create function tide._pipeline_report(
   pipeline_id integer, relay_id text, version bigint, state text, error_class text, error_code text, error text, cure text, message_id bigint,
-  attempts integer default null, next_attempt_at timestamptz default null)
+  attempts integer default null, next_attempt_at timestamptz default null, throttled_ms integer default null)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'off', true);
   insert into tide.pipeline_state as s (pipeline_id, relay_id, version, state, error_class, error_code, error, cure, message_id,
-                                        attempts, next_attempt_at)
+                                        attempts, next_attempt_at, throttled_ms)
   select p.pipeline_id, _pipeline_report.relay_id, _pipeline_report.version, _pipeline_report.state, _pipeline_report.error_class,
          _pipeline_report.error_code, _pipeline_report.error, _pipeline_report.cure, _pipeline_report.message_id,
-         _pipeline_report.attempts, _pipeline_report.next_attempt_at
+         _pipeline_report.attempts, _pipeline_report.next_attempt_at, _pipeline_report.throttled_ms
     from tide.pipeline p
    where p.pipeline_id = _pipeline_report.pipeline_id
      and not exists (select from tide.cursor c where c.group_id = p.group_id and c.owner <> _pipeline_report.relay_id
@@ -240,7 +240,7 @@ begin
   on conflict on constraint pipeline_state_pk do update
      set relay_id = excluded.relay_id, version = excluded.version, state = excluded.state, error_class = excluded.error_class,
          error_code = excluded.error_code, error = excluded.error, cure = excluded.cure, message_id = excluded.message_id,
-         attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at,
+         attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, throttled_ms = excluded.throttled_ms,
          since = case when s.state = excluded.state then s.since else clock_timestamp() end;
 end $$;
-comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint, integer, timestamptz) is 'A relay writes the state of a pipeline, unless another relay owns it: one that stands by does not speak of it';
+comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint, integer, timestamptz, integer) is 'A relay writes the state of a pipeline, unless another relay owns it: one that stands by does not speak of it';

@@ -48,6 +48,7 @@ create view tide.pipelines as
          s.error_class, s.error_code, s.error, s.cure, s.message_id,
          case when c.lease_until >= clock_timestamp() then s.attempts end as attempts,
          case when c.lease_until >= clock_timestamp() then s.next_attempt_at end as next_attempt_at,
+         case when c.lease_until >= clock_timestamp() then s.throttled_ms end as throttled_ms,
          s.since, s.version as running_version,
          tide._config_shown(p.config) as config, p.updated_at, p.updated_by
     from tide.pipeline p

@@ -281,6 +281,67 @@ as $$
     "what": "a string or null"
    }
   },
+  "rate_limit": {
+   "default": {
+    "burst_size": null,
+    "max_messages_per_second": null
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "burst_size": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 10000000 (messages)",
+       "max": 10000000,
+       "min": 1,
+       "nullable": true,
+       "type": "integer",
+       "what": "a whole number or null"
+      }
+     },
+     "max_messages_per_second": {
+      "default": null,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 10000000 (messages/s)",
+       "max": 10000000,
+       "min": 1,
+       "nullable": true,
+       "type": "integer",
+       "what": "a whole number or null"
+      }
+     }
+    },
+    "not_yet": [],
+    "relations": [
+     {
+      "at": "burst_size",
+      "message": "has no effect without max_messages_per_second",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "burst_size"
+        ],
+        "test": "set",
+        "values": []
+       },
+       {
+        "keys": [
+         "max_messages_per_second"
+        ],
+        "test": "unset",
+        "values": []
+       }
+      ]
+     }
+    ],
+    "type": "object",
+    "what": "an object"
+   }
+  },
   "request_timeout_ms": {
    "default": 30000,
    "required": false,
@@ -1840,7 +1901,6 @@ as $$
   }
  },
  "not_yet": [
-  "rate_limit",
   "delivery"
  ],
  "relations": [
@@ -3323,7 +3383,10 @@ as
     (76, 'dlq.retention_days', 'int', 'a whole number from 1 to 3650 (days)', 'days', false, '14', 'How long dead letters are kept after they were redriven or discarded; those that wait for a decision are kept for ever.', 'time to look what happened', '`tide.dlq_retention_run`'),
     (77, 'retry', 'object', 'an object', null, false, '{"backoff_ms": 500, "backoff_max_ms": 30000}', 'The pauses between two attempts at what keeps the pipeline from going on.', 'see its keys', null),
     (78, 'retry.backoff_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '500', 'The first pause; each further one is twice as long, and by chance up to half of that shorter.', 'over before anybody looks', 'the first pause'),
-    (79, 'retry.backoff_max_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '30000', 'The longest pause; attempts go on without end.', 'how late a cure is noticed at most', 'all further pauses')
+    (79, 'retry.backoff_max_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '30000', 'The longest pause; attempts go on without end.', 'how late a cure is noticed at most', 'all further pauses'),
+    (80, 'rate_limit', 'object', 'an object', null, false, '{"max_messages_per_second": null, "burst_size": null}', 'How fast messages may be handed over.', 'see its keys', null),
+    (81, 'rate_limit.max_messages_per_second', 'int', 'a whole number from 1 to 10000000 (messages/s)', 'messages/s', false, 'null', 'Most messages a second that the pipeline sends, resent ones and tombstones included.', 'as fast as the cluster takes them', 'the hand-over to the client'),
+    (82, 'rate_limit.burst_size', 'int', 'a whole number from 1 to 10000000 (messages)', 'messages', false, 'null', 'Most messages that may go at once after a pause. The relay looks every few milliseconds: below a hundredth of the rate the rate is not reached.', 'a second''s worth', 'the hand-over to the client')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

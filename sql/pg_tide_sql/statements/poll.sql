@@ -87,7 +87,8 @@ select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.cr
 -- Dead letters that are to be sent, in the order of their messages; bounded by bytes as pages are.
 select p.message_id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.created_at, p.dead_letter_id
   from (
-    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0))
+    select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0) + coalesce(octet_length(m.headers), 0)
+                  + coalesce(octet_length(m.key), 0) + coalesce(octet_length(m.dedup_key), 0))
                   over (order by m.message_id rows between unbounded preceding and 1 preceding) as bytes_before
       from (
         select d.* from tide.dead_letter d

@@ -78,7 +78,7 @@ select tide._relay_ended(%(relay_id)s, %(token)s::uuid)
 
 -- name: pipeline_report
 select tide._pipeline_report(%(pipeline_id)s::int, %(relay_id)s, %(version)s::bigint, %(state)s, %(error_class)s, %(error_code)s,
-  %(error)s, %(cure)s, %(message_id)s::bigint, %(attempts)s::int, %(next_attempt_at)s::timestamptz)
+  %(error)s, %(cure)s, %(message_id)s::bigint, %(attempts)s::int, %(next_attempt_at)s::timestamptz, %(throttled_ms)s::int)
 
 -- name: retention_run
 select outbox, slot, action, reason from tide.retention_run()

@@ -1,11 +1,11 @@
 -- The views that operators look at.
 begin;
-select plan(45);
+select plan(46);
 
 select columns_are('tide', 'outboxes', array['outbox', 'enabled', 'retention_hours', 'max_payload_bytes', 'drop_without_group', 'contract', 'slots', 'slot', 'slot_since',
   'message_table', 'retained_bytes', 'last_emptied_at', 'created_at', 'created_by']::name[], 'columns of tide.outboxes');
 select columns_are('tide', 'pipelines', array['pipeline', 'outbox', 'consumer_group', 'enabled', 'version', 'state', 'owner', 'lease_until', 'error_class', 'error_code',
-  'error', 'cure', 'message_id', 'attempts', 'next_attempt_at', 'since', 'running_version', 'config', 'updated_at', 'updated_by']::name[], 'columns of tide.pipelines');
+  'error', 'cure', 'message_id', 'attempts', 'next_attempt_at', 'throttled_ms', 'since', 'running_version', 'config', 'updated_at', 'updated_by']::name[], 'columns of tide.pipelines');
 select columns_are('tide', 'consumer_groups', array['consumer_group', 'outbox', 'pipeline', 'prev', 'cur', 'first_id', 'last_id', 'replay_from', 'replay_last',
   'generation', 'epoch', 'timeline', 'settled_at', 'doubt', 'created_at', 'created_by']::name[], 'columns of tide.consumer_groups');
 select columns_are('tide', 'relays', array['relay_id', 'host', 'pid', 'release', 'started_at', 'seen_at', 'ended_at', 'state', 'pipelines', 'take_overs']::name[],
@@ -70,11 +70,12 @@ select results_eq('shown', $$values ('disabled'::text, null::text)$$, 'disabled'
 select tide.relay_enable('p');
 
 select own('relay-1', 60000);
-select tide._pipeline_report(p.pipeline_id, 'relay-1', p.version, 'backing_off', 'destination', '3', 'no topic', 'Create it.', null, 7, '2026-01-01 00:00:01+00')
+select tide._pipeline_report(p.pipeline_id, 'relay-1', p.version, 'backing_off', 'destination', '3', 'no topic', 'Create it.', null, 7, '2026-01-01 00:00:01+00', 250)
   from tide.pipeline p;
-select results_eq($$select attempts, next_attempt_at from tide.pipelines$$, $$values (7, '2026-01-01 00:00:01+00'::timestamptz)$$, 'attempts, and the time of the next');
+select results_eq($$select attempts, next_attempt_at, throttled_ms from tide.pipelines$$, $$values (7, '2026-01-01 00:00:01+00'::timestamptz, 250)$$, 'attempts, the time of the next, and what a quota costs');
 select own('relay-1', -1000);
 select results_eq($$select attempts, next_attempt_at from tide.pipelines$$, $$values (null::integer, null::timestamptz)$$, 'without an owner nobody tries');
+select is((select throttled_ms from tide.pipelines), null, 'and nobody is made to wait');
 select own('relay-1', 60000);
 select say('running');
 select results_eq($$select attempts, next_attempt_at from tide.pipelines$$, $$values (null::integer, null::timestamptz)$$, 'what runs has none');

@@ -67,6 +67,7 @@ def test_defaults_are_those_of_the_reference() -> None:
             "retention_days": 14,
         },
         "retry": {"backoff_ms": 500, "backoff_max_ms": 30000},
+        "rate_limit": {"max_messages_per_second": None, "burst_size": None},
     }
 
 
