@@ -19,11 +19,17 @@ _UNREACHABLE_S = 2.0
 class Contact:
     """Keeps a delivery's state true to what is heard of the cluster."""
 
-    def __init__(self, status: Status, clock: Callable[[], float], request_timeout_s: float) -> None:
+    def __init__(
+        self, status: Status, clock: Callable[[], float], request_timeout_s: float, brokers: str = ""
+    ) -> None:
+        """``brokers``: their addresses, for people."""
+        self._brokers = brokers
         self._status = status
         self._clock = clock
         self._request_timeout_s = request_timeout_s
         self._until_acknowledged = False
+        self.is_refused: bool
+        """Whether the brokers refuse the connections' credentials, and nothing was answered since."""
         self.begin()
 
     def begin(self) -> None:
@@ -31,11 +37,13 @@ class Contact:
         self._reported = 0
         self._quiet_since = self._clock()
         self._brokers_down = False
+        self.is_refused = False
         self._connection: ProducerEvent | None = None  # the last thing heard about connections
 
     def hear(self, event: ProducerEvent) -> None:
         """Something that no report tells, and that does not end the producer."""
         if event.error_class is ErrorClass.CREDENTIALS:
+            self.is_refused = True
             self._status.trouble(Trouble(error_class=event.error_class, code=event.code, cause=event.cause))
         elif event.code == "_ALL_BROKERS_DOWN":
             self._brokers_down = True
@@ -59,11 +67,13 @@ class Contact:
 
     def acknowledged(self) -> None:
         """Messages were delivered."""
+        self.is_refused = False
         self._until_acknowledged = False
         self._status.running()
 
     def answered(self) -> None:
         """Questions about topic and schemas were answered well; says nothing about the right to write."""
+        self.is_refused = False
         if not self._until_acknowledged:
             self._status.running()
 
@@ -91,4 +101,8 @@ class Contact:
             heard = self._connection
             if heard is not None:
                 trouble = replace(trouble, code=heard.code, cause=heard.cause)
+            elif self._brokers_down:
+                # Refused connections and unknown names are heard of; this is what is left.
+                cause = f"every connection to {self._brokers} is closed without an answer"
+                trouble = replace(trouble, code="_ALL_BROKERS_DOWN", cause=cause)
             self._status.trouble(trouble)

@@ -42,6 +42,11 @@ _CURES: dict[ErrorClass, str] = {
     ErrorClass.RESEND: "Sent again; nothing to do.",
 }
 
+_REACH = (
+    "Check addresses and ports in brokers, the network, and that tls_enabled and sasl_mechanism are what the"
+    " brokers' listeners ask for; nothing is lost, it goes on by itself when they answer."
+)
+
 # Where the error's own name tells more than its class.
 _CURES_BY_CODE: dict[str, str] = {
     "MSG_SIZE_TOO_LARGE": "Raise the topic's max.message.bytes above the size of the message.",
@@ -56,6 +61,12 @@ _CURES_BY_CODE: dict[str, str] = {
     "CLUSTER_AUTHORIZATION_FAILED": "Grant the user IDEMPOTENT_WRITE on the cluster or WRITE on a topic,"
     " or set idempotent to false.",
     "UNSUPPORTED_COMPRESSION_TYPE": "Choose a compression that the brokers know.",
+    "_AUTHENTICATION": "Correct sasl_mechanism, sasl_username and sasl_password with tide.relay_set_outbox, or the"
+    " user's password in the cluster; a variable that was changed is read when the relay is started again.",
+    "_SSL": "Set tls_ca_cert to the authority that signed the brokers' certificates, and where they ask for one,"
+    " tls_client_cert and tls_client_key to a certificate that they accept.",
+    "_TRANSPORT": _REACH,
+    "_ALL_BROKERS_DOWN": _REACH,
     "_RESOLVE": "Check the host names in brokers, and the names the brokers advertise.",
 }
 
