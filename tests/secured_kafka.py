@@ -108,6 +108,24 @@ class SecuredKafka:
         for done in self.admin.delete_acls([rights]).values():
             assert done.result(timeout=30), "there was no such right"
 
+    def kill_node(self, node_id: int) -> None:
+        """Crash one node."""
+        self.nodes[node_id - 1].kill()
+
+    def start_node(self, node_id: int) -> None:
+        """Start one node again; returns when it is in the cluster's metadata."""
+        node = self.nodes[node_id - 1]
+        node.start()
+        wait_ready(node.bootstrap, [node_id], [node.process] if node.process else [])
+
+    def pause_node(self, node_id: int) -> None:
+        """Freeze one node: its connections stay, it answers nothing."""
+        self.nodes[node_id - 1].pause()
+
+    def resume_node(self, node_id: int) -> None:
+        """Let a paused node go on."""
+        self.nodes[node_id - 1].resume()
+
     def kill(self) -> None:
         """Crash every node."""
         for node in self.nodes:
