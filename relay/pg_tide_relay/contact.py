@@ -28,6 +28,7 @@ class Contact:
         self._clock = clock
         self._request_timeout_s = request_timeout_s
         self._until_acknowledged = False
+        self._is_explained = False  # why the cluster is away, in the state
         self.is_refused: bool
         """Whether the brokers refuse the connections' credentials, and nothing was answered since."""
         self.begin()
@@ -97,12 +98,24 @@ class Contact:
     def away(self, trouble: Trouble) -> None:
         """Nobody answers: with the best cause known, and never in place of a more particular trouble."""
         known = self._status.state
+        explained = self._explained(trouble)
         if known.name is StateName.RUNNING:
-            heard = self._connection
-            if heard is not None:
-                trouble = replace(trouble, code=heard.code, cause=heard.cause)
-            elif self._brokers_down:
-                # Refused connections and unknown names are heard of; this is what is left.
-                cause = f"every connection to {self._brokers} is closed without an answer"
-                trouble = replace(trouble, code="_ALL_BROKERS_DOWN", cause=cause)
-            self._status.trouble(trouble)
+            self._status.trouble(explained or trouble)
+        elif (
+            known.error_class is ErrorClass.CLUSTER_AWAY and not self._is_explained and explained is not None
+        ):
+            self._status.trouble(explained)
+        else:
+            return
+        self._is_explained = explained is not None
+
+    def _explained(self, trouble: Trouble) -> Trouble | None:
+        """The same with what was heard of the connections, if anything was."""
+        heard = self._connection
+        if heard is not None:
+            return replace(trouble, code=heard.code, cause=heard.cause)
+        if self._brokers_down:
+            # Refused connections and unknown names are heard of; this is what is left.
+            cause = f"every connection to {self._brokers} is closed without an answer"
+            return replace(trouble, code="_ALL_BROKERS_DOWN", cause=cause)
+        return None

@@ -5,7 +5,7 @@ from confluent_kafka import KafkaError
 
 from delivery_kit import RecordedLog
 from pg_tide_relay.contact import Contact
-from pg_tide_relay.delivery_state import Status
+from pg_tide_relay.delivery_state import Status, Trouble
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.produce import ProducerEvent, refuses_certificate
@@ -63,6 +63,20 @@ def test_a_connection_that_was_refused_is_the_better_cause() -> None:
     heard.now = 2.1
     heard.contact.notice(1, 1)
     assert heard.status.state.cause == "_TRANSPORT!"
+
+
+def test_a_cause_that_is_heard_later_is_told_once() -> None:
+    """A question timed out before anything was heard; from then on the cause stays, whatever else is heard."""
+    heard = Heard()
+    heard.contact.away(Trouble(error_class=ErrorClass.CLUSTER_AWAY, cause="timed out"))
+    assert heard.status.state.cause == "timed out"
+    for code in ("_RESOLVE", "_TRANSPORT"):
+        heard.hear(code)
+        heard.contact.away(Trouble(error_class=ErrorClass.CLUSTER_AWAY, cause="timed out"))
+        assert heard.status.state.code == "_RESOLVE"
+    heard.contact.acknowledged()
+    heard.contact.away(Trouble(error_class=ErrorClass.CLUSTER_AWAY, cause="timed out"))
+    assert heard.status.state.code == "_TRANSPORT"
 
 
 def test_refused_credentials_are_remembered_until_something_is_answered() -> None:
