@@ -166,10 +166,7 @@ class Delivery:
             self._hand_over.alone = self._hand_over.stopped_by = None
 
     def stop_handing_over(self) -> None:
-        """Hand over nothing more; what is on its way is awaited by further polls.
-
-        What a cluster that refuses the credentials was not sent is taken back: nothing brings it there.
-        """
+        """Hand over nothing more; await what is on its way, and take back what the cluster does not let in."""
         self._held = True
         if self._contact.is_refused and self._producer is not None and self._ending is None:
             self._discarding = True

@@ -41,7 +41,7 @@ def test_refused_credentials_are_an_error_that_ends_when_they_are_right(
     driver.run_until(lambda: driver.delivery.state.name is StateName.ERROR)
     state = driver.delivery.state
     assert (state.error_class, state.code) == (ErrorClass.CREDENTIALS, "_AUTHENTICATION")
-    assert "SASL" in (state.cure or "")
+    assert "sasl_password" in (state.cure or "")
     secured.set_password(user, PASSWORD)
     secured.grant(user, secured_topic, AclOperation.WRITE, AclOperation.DESCRIBE)
     driver.run_until_settled(1, timeout_s=60)

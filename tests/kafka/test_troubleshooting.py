@@ -86,7 +86,10 @@ PROVOKED: dict[str, tuple[str, Callable[[SecuredKafka], Config]]] = {
         "destination",
         lambda secured: printed(secured, "SCRAM-SHA-256", topic="forbidden-events"),
     ),
-    "(topic narrow-events)": ("message", lambda secured: plain(secured, "narrow-events")),
+    "(topic narrow-events)": (
+        "message",
+        lambda secured: plain(secured, "narrow-events", dlq={"on_error": "stop"}),
+    ),
 }
 
 
