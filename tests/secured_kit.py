@@ -5,14 +5,17 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka.admin import ScramMechanism
 
 import brief_page
-from secured_kafka import API_KEY, API_SECRET, SecuredKafka
+from certificates import Authority
+from relay_kit import Tide
+from secured_kafka import API_KEY, API_SECRET, WRITER, SecuredKafka
 
 SCRAM_USER, SCRAM_PASSWORD = "relay-user", "relay-s3cret"
 NEXT_PASSWORD = "next-s3cret"
@@ -41,6 +44,7 @@ MECHANISM = {
     "SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256,
     "SCRAM-SHA-512": ScramMechanism.SCRAM_SHA_512,
 }
+Config = dict[str, Any]
 _SYSTEM_STORE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -103,3 +107,51 @@ def relay_line(dsn: str) -> str:
 def without(config: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     """The configuration without some of its keys."""
     return {key: value for key, value in config.items() if key not in keys}
+
+
+WAITING = 20
+"""Messages that a case publishes at a time."""
+
+
+@dataclass(kw_only=True)
+class Case:
+    """One pipeline on the secured broker, and everything that is done to it."""
+
+    tide: Tide
+    secured: SecuredKafka
+    strangers: Authority
+    way: str
+    name: str
+    topic: str
+    published: list[int] = field(default_factory=list)
+
+    @property
+    def printed(self) -> Config:
+        return as_printed(self.way, self.secured, self.topic)
+
+    def set(self, config: Config) -> None:
+        call = "select tide.relay_set_outbox(%s, %s, %s, %s::jsonb)"
+        self.tide.value(call, self.name, self.name, self.name, json.dumps(config))
+
+    def publish(self) -> None:
+        self.published += self.tide.publish_many(WAITING, outbox=self.name, key="one")
+
+    def change_password(self) -> None:
+        """What is connected stays so until it must prove itself again."""
+        self.set_password(NEXT_PASSWORD)
+        self.tide.until_state("error", self.name)
+
+    def set_password(self, password: str) -> None:
+        self.secured.set_password(SCRAM_USER, password, MECHANISM[self.way])
+
+    def grant(self) -> None:
+        self.secured.grant(USER[self.way], self.topic, *WRITER)
+
+    def revoke(self) -> None:
+        self.secured.revoke(USER[self.way], self.topic)
+
+    def pending(self) -> int:
+        return self.tide.pending(self.name)
+
+
+NewCase = Callable[[str], Case]

@@ -3,113 +3,30 @@
 One relay for all; each test has an outbox, a topic and a pipeline of its own, configured as the page prints it.
 """
 
-import json
 import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from certificates import Authority
 from fix_kafka import ReadTopic
-from fix_relay import Relay, StartRelay, relays
+from fix_relay import StartRelay
 from pg_tide_dev.kafka import create_topic
-from pg_tide_dev.processes import Run
 from relay_kit import Tide, difference, first_occurrences, ids
-from secured_kafka import WRITER, SecuredKafka
+from secured_kafka import SecuredKafka
 from secured_kit import (
     CERTIFIED_USER,
     LISTENER,
-    MECHANISM,
     NEXT_PASSWORD,
     SCRAM_PASSWORD,
-    SCRAM_USER,
-    USER,
-    as_printed,
+    WAITING,
+    Case,
+    Config,
+    NewCase,
     environment,
     without,
 )
-
-WAITING = 20
-Config = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def secured_relay(shared_tide: Tide, secured: SecuredKafka, dev_run: Run) -> Iterator[Relay]:
-    """A relay with the variables that the page names."""
-    with relays(dev_run) as start:
-        yield start(shared_tide.dsn, env=environment(secured))
-
-
-@pytest.fixture(scope="module")
-def strangers(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """An authority that nobody trusts."""
-    return Authority(tmp_path_factory.mktemp("strangers"), "strangers")
-
-
-@dataclass(kw_only=True)
-class Case:
-    """One pipeline on the secured broker, and everything that is done to it."""
-
-    tide: Tide
-    secured: SecuredKafka
-    strangers: Authority
-    way: str
-    name: str
-    topic: str
-    published: list[int] = field(default_factory=list)
-
-    @property
-    def printed(self) -> Config:
-        return as_printed(self.way, self.secured, self.topic)
-
-    def set(self, config: Config) -> None:
-        call = "select tide.relay_set_outbox(%s, %s, %s, %s::jsonb)"
-        self.tide.value(call, self.name, self.name, self.name, json.dumps(config))
-
-    def publish(self) -> None:
-        self.published += self.tide.publish_many(WAITING, outbox=self.name, key="one")
-
-    def set_password(self, password: str) -> None:
-        self.secured.set_password(SCRAM_USER, password, MECHANISM[self.way])
-
-    def grant(self) -> None:
-        self.secured.grant(USER[self.way], self.topic, *WRITER)
-
-    def revoke(self) -> None:
-        self.secured.revoke(USER[self.way], self.topic)
-
-    def pending(self) -> int:
-        return self.tide.pending(self.name)
-
-
-NewCase = Callable[[str], Case]
-
-
-@pytest.fixture
-def new_case(
-    shared_tide: Tide, secured: SecuredKafka, secured_relay: Relay, strangers: Authority
-) -> Iterator[NewCase]:
-    """Makes an outbox and a topic that the way's user may write; the pipeline is dropped with the test."""
-    made: list[Case] = []
-
-    def make(way: str) -> Case:
-        name = f"orders-{secrets.token_hex(4)}"
-        case = Case(
-            tide=shared_tide, secured=secured, strangers=strangers, way=way, name=name, topic=f"test-{name}"
-        )
-        create_topic(secured.bootstrap, case.topic)
-        case.grant()
-        if way in MECHANISM:
-            case.set_password(SCRAM_PASSWORD)
-        shared_tide.outbox(name)
-        made.append(case)
-        return case
-
-    yield make
-    for case in made:
-        shared_tide.value("select tide.relay_drop(%s)", case.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,12 +81,6 @@ TLS_KEYS = ("tls_ca_cert", "tls_client_cert", "tls_client_key")
 
 def no_tls(case: Case) -> Config:
     return without(case.printed, *TLS_KEYS) | {"tls_enabled": False}
-
-
-def change_password(case: Case) -> None:
-    """What is connected stays so until it must prove itself again."""
-    case.set_password(NEXT_PASSWORD)
-    case.tide.until_state("error", case.name)
 
 
 CREDENTIALS = ("credentials", "_AUTHENTICATION")
@@ -270,7 +181,7 @@ WHILE_RUNNING = {
     "the right is taken back": AT_START["no right to the topic"],
     "the password is changed, and changed back": Fault(
         ways=("SCRAM-SHA-256", "SCRAM-SHA-512"),
-        provoke=change_password,
+        provoke=Case.change_password,
         told=CREDENTIALS,
         names=address,
         cure_names=("password in the cluster",),
@@ -278,7 +189,7 @@ WHILE_RUNNING = {
     ),
     "the password is changed, and the configuration names another variable": Fault(
         ways=("SCRAM-SHA-256",),
-        provoke=change_password,
+        provoke=Case.change_password,
         told=CREDENTIALS,
         names=address,
         cure_names=("sasl_password", "tide.relay_set_outbox"),
@@ -340,7 +251,7 @@ def test_an_idle_pipeline_is_well_again_once_its_password_is_right(new_case: New
     case.set(case.printed)
     case.publish()
     case.tide.until_settled(case.name)
-    change_password(case)
+    case.change_password()
     case.set_password(SCRAM_PASSWORD)
     assert case.tide.until_state("running", case.name, within=45).error is None
 
@@ -365,7 +276,7 @@ def test_a_relay_started_again_with_the_new_password_goes_on_at_once(
     case.publish()
     relay = start_relay(tide.dsn, env=environment(secured))
     tide.until_settled("orders")
-    change_password(case)
+    case.change_password()
     case.publish()
     assert relay.terminate() == 0
     assert relay.lines("pipeline_released")
