@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import KafkaException, Message
 from confluent_kafka.admin import AclOperation
 
-from delivery_kit import Driver, a_config, a_row
+from delivery_kit import Driver, a_config, a_row, ids
 from pg_tide_dev.kafka import create_topic
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.error_policy import StateName
@@ -22,14 +22,14 @@ PASSWORD = "s3cret-word"
 
 def config_for(secured: SecuredKafka, topic: str, user: str, **keys: object) -> PipelineConfig:
     """A pipeline's configuration as this user."""
-    return a_config(
-        brokers=secured.scram,
-        topic=topic,
-        sasl_mechanism="SCRAM-SHA-256",
-        sasl_username=user,
-        sasl_password=PASSWORD,
-        **keys,
-    )
+    ours = {
+        "brokers": secured.scram,
+        "topic": topic,
+        "sasl_mechanism": "SCRAM-SHA-256",
+        "sasl_username": user,
+        "sasl_password": PASSWORD,
+    }
+    return a_config(**ours | keys)
 
 
 def test_refused_credentials_are_an_error_that_ends_when_they_are_right(
@@ -49,6 +49,34 @@ def test_refused_credentials_are_an_error_that_ends_when_they_are_right(
     driver.close()
     assert len(read_topic(secured_topic, bootstrap=secured.bootstrap)) == 1
     assert PASSWORD not in str(driver.log.lines)
+
+
+def test_what_refused_credentials_hold_up_is_taken_back_when_delivery_is_to_stop(
+    secured: SecuredKafka, user: str, secured_topic: str, read_topic: ReadTopic
+) -> None:
+    """It was never sent, so nobody waits for it; whoever goes on later sends it, once and in order."""
+    secured.set_password(user, PASSWORD)
+    secured.grant(user, secured_topic, AclOperation.WRITE, AclOperation.DESCRIBE)
+    over_tls = {
+        "brokers": secured.addresses["SCRAMTLS"],
+        "tls_enabled": True,
+        "tls_ca_cert": str(secured.authority.certificate),
+    }
+    driver = Driver(config_for(secured, secured_topic, user, **over_tls, request_timeout_ms=300_000))
+    driver.submit(a_row(1, key=b"A"))
+    driver.run_until_settled(1)
+    secured.set_password(user, "another")
+    driver.run_until(lambda: driver.delivery.state.name is StateName.ERROR, timeout_s=60)
+    driver.submit(*[a_row(number, key=b"A") for number in range(2, 7)])
+    driver.run_until(lambda: driver.delivery.outstanding == 5)
+    driver.delivery.stop_handing_over()
+    driver.run_until(lambda: driver.delivery.outstanding == 0, timeout_s=60)
+    assert driver.settled_id == 1
+    secured.set_password(user, PASSWORD)
+    driver.delivery.resume()
+    driver.run_until_settled(6, timeout_s=60)
+    driver.close()
+    assert ids(read_topic(secured_topic, bootstrap=secured.bootstrap)) == list(range(1, 7))
 
 
 def test_a_topic_that_may_not_be_written_is_waited_for(
