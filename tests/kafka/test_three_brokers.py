@@ -132,27 +132,27 @@ def test_acks_0_1_and_all_wait_for_nobody_for_the_leader_and_for_its_followers(
         tide.pipeline(topic, name=acks, brokers=cluster.bootstrap, acks=acks, request_timeout_ms=3000)
     start_relay(tide.dsn)
     published = tide.publish_many(MESSAGES, key="one")
-    tide.until_settled(*topics)
+    tide.until_settled(*topics, within=90)
 
     cluster.kill_node(2)
     cluster.kill_node(3)
     frozen = False
     try:
         published += tide.publish_many(MESSAGES, key="one")
-        tide.until_settled("0", "1")
-        row = tide.until_state("backing_off", "all")
+        tide.until_settled("0", "1", within=90)
+        row = tide.until_state("backing_off", "all", within=90)
         assert row.error_class == "cluster_away"
         assert tide.pending("all") == MESSAGES
 
         cluster.pause_node(1)
         frozen = True
         published += tide.publish_many(MESSAGES, key="one")
-        tide.until_settled("0")
+        tide.until_settled("0", within=90)
         for_all_of(2.0, lambda: tide.pending("1") == MESSAGES, why=lambda: tide.seen("1"))
         assert tide.pending("all") == 2 * MESSAGES
         cluster.resume_node(1)
         frozen = False
-        tide.until_settled("1")
+        tide.until_settled("1", within=90)
         assert tide.pending("all") == 2 * MESSAGES
     finally:
         if frozen:
