@@ -131,11 +131,6 @@ class Delivery:
         """Dead letters that ``take_settled`` has not told of yet."""
         return self._window.letters()
 
-    @property
-    def batches_in_flight(self) -> int:
-        """Batches that ``take_settled`` has not returned as complete."""
-        return len(self._window)
-
     def submit(self, batch: Batch) -> None:
         """Take the next batch, ids above all before; hands over at once what can be."""
         self._window.append(batch)
