@@ -72,6 +72,7 @@ Beside the way of a message:
 housekeeping      the relay says that it lives, and runs retention
 peek              the messages that a pipeline would send next, read without moving anything
 preview           what it would make of them: records, or why there are none
+verify            what an outbox holds against what its topics hold
 connect           connections of commands, spoken of without their passwords
 install           brings the schema ``tide`` to this program's version
 migrations        what there is to do from one version to another

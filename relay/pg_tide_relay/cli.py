@@ -19,6 +19,7 @@ from pg_tide_relay.commands.topics import ensure
 from pg_tide_relay.commands.uninstall import uninstall
 from pg_tide_relay.commands.upgrade import upgrade
 from pg_tide_relay.commands.validate import validate
+from pg_tide_relay.commands.verify import verify
 from pg_tide_sql.versions import RELEASE, SCHEMA_VERSION
 
 _EPILOG = (
@@ -79,7 +80,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["--help", "-h"]},
     )
     app.callback(invoke_without_command=True)(with_flags(_start))
-    for command in (run, install, upgrade, uninstall, status, validate, preview, dev):
+    for command in (run, install, upgrade, uninstall, status, validate, preview, verify, dev):
         app.command(epilog=_EPILOG)(with_flags(command))
     topics = typer.Typer(help="The topics of pipelines on their clusters.", no_args_is_help=True)
     topics.command(epilog=_EPILOG)(with_flags(ensure))

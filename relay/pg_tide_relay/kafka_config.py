@@ -26,6 +26,11 @@ _TOPIC_PROPAGATION_MS = 10_000
 # How soon a cluster that is back is noticed, and how slowly refused credentials are tried again.
 _RECONNECT_MS_MAX = 3_000
 
+# What a consumer holds of records that were not looked at yet; its default is 64 MiB.
+_READ_AHEAD_KBYTES = 16 * 1024
+
+_FETCH_WAIT_MS = 50
+
 _SOCKET_TIMEOUT_MS = 60_000
 _SOCKET_TIMEOUT_MS_MAX = 300_000
 
@@ -65,6 +70,27 @@ def admin_properties(config: PipelineConfig, pipeline: str) -> dict[str, Any]:
         "log_level": _LOG_NOTHING,
         # Looking for a topic must not make the broker create it.
         "allow.auto.create.topics": False,
+    }
+
+
+def consumer_properties(config: PipelineConfig, pipeline: str) -> dict[str, Any]:
+    """The properties of a client that reads topics and leaves no trace: it commits nothing and joins no group."""
+    return {
+        **_connection(config, pipeline),
+        # Its errors are answers to its questions.
+        "log_level": _LOG_NOTHING,
+        "allow.auto.create.topics": False,
+        # Asked for by the client; no offset is ever kept under it.
+        "group.id": f"pg-tide-verify-{pipeline}",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        # What a transaction took back was never sent.
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "earliest",
+        "queued.max.messages.kbytes": _READ_AHEAD_KBYTES,
+        # Questions wait behind a request for records that are not there yet.
+        "fetch.wait.max.ms": _FETCH_WAIT_MS,
     }
 
 

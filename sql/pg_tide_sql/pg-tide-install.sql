@@ -261,12 +261,15 @@ create table tide.cursor (
   taken_over_at   timestamptz,
   taken_over_from text,
   settled_at      timestamptz,
+  passed_over     pg_snapshot,
+  passed_below    bigint,
   constraint cursor_pk primary key (group_id, shard),
   constraint cursor_group_fk foreign key (group_id) references tide.consumer_group (group_id) on delete cascade,
   constraint cursor_shard_range check (shards = 1 and shard = 0),
   constraint cursor_window_whole check ((cur is null) = (first_id is null) and (cur is null) = (window_token is null)),
   constraint cursor_replay_whole check ((replay_from is null) = (replay_last is null)),
-  constraint cursor_owner_whole check ((owner_token is null) = (lease_until is null))
+  constraint cursor_owner_whole check ((owner_token is null) = (lease_until is null)),
+  constraint cursor_passed_whole check ((passed_over is null) = (passed_below is null))
 ) with (fillfactor = 25, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 comment on table tide.cursor is 'The position of a consumer group, and what guards it; see docs/decisions/0001-cursor.md';
 comment on column tide.cursor.group_id is 'The consumer group';
@@ -290,6 +293,8 @@ comment on column tide.cursor.takeover_ms is 'Milliseconds that a successor wait
 comment on column tide.cursor.taken_over_at is 'When the cursor was last taken from an owner that had not signed off';
 comment on column tide.cursor.taken_over_from is 'That owner';
 comment on column tide.cursor.settled_at is 'When a settle moved it last';
+comment on column tide.cursor.passed_over is 'Where the group began at the end, or was moved there: what is visible in this snapshot may never have been sent; null: it began with the oldest message';
+comment on column tide.cursor.passed_below is 'And only messages with ids below this: a rewind sends those from its target on';
 
 create table tide.pipeline (
   pipeline_id integer     generated always as identity,
@@ -1834,9 +1839,10 @@ begin
       return v_group_id;
     end if;
   end loop;
-  insert into tide.cursor (group_id, prev, timeline, stamp)
-  values (v_group_id, case _group_ensure.start when 'earliest' then '1:1:'::pg_snapshot else pg_current_snapshot() end,
-          tide._timeline(), pg_current_xact_id()::xid);
+  insert into tide.cursor (group_id, prev, timeline, stamp, passed_over, passed_below)
+  select v_group_id, coalesce(l.passed_over, '1:1:'), tide._timeline(), pg_current_xact_id()::xid, l.passed_over,
+         case when l.passed_over is not null then 9223372036854775807 end
+    from (select case when _group_ensure.start <> 'earliest' then pg_current_snapshot() end) l (passed_over);
   perform tide._cursor_stamp(v_group_id);
   return v_group_id;
 end $$;
@@ -2139,6 +2145,7 @@ begin
   update tide.cursor c
      set cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = least(c.replay_last + 1, _cursor_rewind.to_id), replay_last = least(c.replay_last, _cursor_rewind.to_id - 1),
+         passed_below = case when c.passed_below is not null then least(c.passed_below, _cursor_rewind.to_id) end,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = _cursor_rewind.group_id
   returning c.replay_last into v_replay_last;
@@ -2176,7 +2183,7 @@ begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
-         replay_from = null, replay_last = null,
+         replay_from = null, replay_last = null, passed_over = pg_current_snapshot(), passed_below = 9223372036854775807,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);
@@ -2209,7 +2216,7 @@ begin
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = coalesce(group_rebase.from_id, 0), replay_last = coalesce(group_rebase.from_id, 0) - 1,
-         timeline = tide._timeline(),
+         timeline = tide._timeline(), passed_over = null, passed_below = null,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);
@@ -2680,6 +2687,7 @@ create view tide.outboxes as
          (select coalesce(sum(pg_total_relation_size(i.inhrelid)), 0)::bigint from pg_inherits i
            where i.inhparent = to_regclass('tide.message_' || o.outbox_id)) as retained_bytes,
          (select max(s.emptied_at) from tide.slot s where s.outbox_id = o.outbox_id) as last_emptied_at,
+         (select max(s.dropped_to) from tide.slot s where s.outbox_id = o.outbox_id) as dropped_to,
          o.created_at, o.created_by
     from tide.outbox o;
 comment on view tide.outboxes is 'Outboxes, their settings and their size on disk';

@@ -13,7 +13,7 @@ from pg_tide_relay import cli
 from pg_tide_sql.statements import statement
 
 ROW_SCHEMA = """select tide.row_schema_set('orders', '[{"name": "id", "type": "bigint"}]')"""
-RELAY_FILES = ("poll.sql", "relay.sql", "topics.sql", "preview.sql")
+RELAY_FILES = ("poll.sql", "relay.sql", "topics.sql", "preview.sql", "verify.sql")
 VALUES = {
     "alive_ms": 1000,
     "cur": "10:10:",

@@ -13,6 +13,7 @@ PACKAGES = (
     "relay/pg_tide_relay",
     "relay/pg_tide_relay/commands",
     "relay/pg_tide_relay/config",
+    "relay/pg_tide_relay/verify",
     "dev/pg_tide_dev",
 )
 LISTED = re.compile(r"^([a-z_]+) {2,}(\S.*)$", re.MULTILINE)

@@ -12,6 +12,9 @@ status          pipelines, lag, relays
 validate        configurations of pipelines, from a file or from the database
 preview         what a pipeline would send next, without sending it
 preview_output  messages and their records, for people and for programs
+verify          what an outbox holds against what its topics hold
+verify_output   that comparison, for people and for programs
+looking         what keeps a command from looking into a pipeline's messages
 row_schema      row schemas of outboxes: propose one from messages, show those that are stored
 dlq             dead letters: list, show, send again, give up
 topics          topics of pipelines: are they there, and create those that are missing

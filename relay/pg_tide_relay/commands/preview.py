@@ -1,32 +1,25 @@
 """``pg-tide preview``."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
-import psycopg
 import typer
 
 from pg_tide_relay.commands.config_file import read_config
-from pg_tide_relay.commands.failure import CommandError, ExitCode
+from pg_tide_relay.commands.failure import ExitCode
 from pg_tide_relay.commands.flags import AllowEnv, DatabaseFlags, LogFlags, Output
+from pg_tide_relay.commands.looking import looking_into, shaping
 from pg_tide_relay.commands.output import print_json
 from pg_tide_relay.commands.preview_output import as_json, as_text
-from pg_tide_relay.config.nearest import nearest
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
-from pg_tide_relay.config.problems import ConfigError
-from pg_tide_relay.connect import describe, open_connection
-from pg_tide_relay.errors import ErrorClass, RegistryError
-from pg_tide_relay.peek import Peek, Tried, UnknownPipelineError, peek
-from pg_tide_relay.poll import CursorDoubtError
+from pg_tide_relay.connect import open_connection
+from pg_tide_relay.peek import Peek, Tried, peek
 from pg_tide_relay.preview import Previewed, compile_stored, problems_of
 from pg_tide_relay.preview import preview as preview_rows
-from pg_tide_relay.readiness import NotReadyError
 from pg_tide_relay.wire_types import Origin
 
 _LIMIT_MAX: Final = 1_000
-_NAMES_MAX: Final = 10
 
 Pipeline = Annotated[
     str, typer.Argument(metavar="PIPELINE", help="Name of the pipeline, as in tide.pipelines.")
@@ -108,61 +101,11 @@ def _shaped(source: str, found: Peek, allowed: tuple[str, ...]) -> list[Previewe
     for problem in problems_of(found.config):
         if problem.severity == "warning":
             typer.echo(f"{source}: warning: {problem}", err=True)
-    try:
+    with shaping(source):
         compiled = compile_stored(found.config, Origin(found.outbox, found.database), os.environ, allowed)
-    except ConfigError as error:
-        problems = "".join(f"\n  {problem}" for problem in error.problems)
-        raise CommandError(
-            f"the configuration of {source} can't be used:{problems}",
-            cure="correct it in all these places; pg-tide preview --config FILE tries another one",
-            code=ExitCode.CONFIGURATION,
-        ) from None
-    try:
         return preview_rows(compiled, found.rows)
-    except RegistryError as error:
-        is_away = error.error_class is ErrorClass.CLUSTER_AWAY
-        raise CommandError(
-            error.cause, cure=error.cure, code=ExitCode.TEMPORARY if is_away else ExitCode.CONFIGURATION
-        ) from None
 
 
 def _peek(dsn: str, pipeline: str, limit: int, from_id: int | None, tried: Tried | None) -> Peek:
-    with open_connection(dsn, "preview") as conn:
-        try:
-            return peek(conn, pipeline, limit, from_id, tried)
-        except UnknownPipelineError as error:
-            raise CommandError(
-                f"{describe(dsn)}: {error}", cure=_which(pipeline, error.names), code=ExitCode.USAGE
-            ) from None
-        except NotReadyError as error:
-            code = ExitCode.CONFIGURATION if error.final else ExitCode.FAILURE
-            raise CommandError(f"{describe(dsn)}: {error}", cure=error.cure, code=code) from None
-        except CursorDoubtError as error:
-            raise CommandError(
-                f"{describe(dsn)}: {error}",
-                cure="a relay refuses it, too; repair it: select tide.group_rebase('<group>', '<outbox>');",
-            ) from None
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise CommandError(
-                f"{describe(dsn)}: {error.diag.message_primary}",
-                cure="use a role with the rights of a relay, or give them to this one: "
-                "select tide.role_grant('relay', '<role>');",
-            ) from None
-        except psycopg.DatabaseError as error:
-            if error.sqlstate != "TD025":
-                raise
-            raise CommandError(
-                f"{describe(dsn)}: {error.diag.message_primary}",
-                cure=error.diag.message_hint or "",
-                code=ExitCode.CONFIGURATION,
-            ) from None
-
-
-def _which(pipeline: str, names: Sequence[str]) -> str:
-    guess = nearest(pipeline, names)
-    if guess is not None:
-        return f"did you mean {guess!r}?"
-    if not names:
-        return "there is none yet: make one with tide.relay_set_outbox"
-    more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
-    return f"{'there is' if len(names) == 1 else 'there are'} {', '.join(names[:_NAMES_MAX])}{more}"
+    with looking_into(dsn, pipeline), open_connection(dsn, "preview") as conn:
+        return peek(conn, pipeline, limit, from_id, tried)

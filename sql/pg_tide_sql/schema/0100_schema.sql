@@ -171,12 +171,15 @@ create table tide.cursor (
   taken_over_at   timestamptz,
   taken_over_from text,
   settled_at      timestamptz,
+  passed_over     pg_snapshot,
+  passed_below    bigint,
   constraint cursor_pk primary key (group_id, shard),
   constraint cursor_group_fk foreign key (group_id) references tide.consumer_group (group_id) on delete cascade,
   constraint cursor_shard_range check (shards = 1 and shard = 0),
   constraint cursor_window_whole check ((cur is null) = (first_id is null) and (cur is null) = (window_token is null)),
   constraint cursor_replay_whole check ((replay_from is null) = (replay_last is null)),
-  constraint cursor_owner_whole check ((owner_token is null) = (lease_until is null))
+  constraint cursor_owner_whole check ((owner_token is null) = (lease_until is null)),
+  constraint cursor_passed_whole check ((passed_over is null) = (passed_below is null))
 ) with (fillfactor = 25, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
 comment on table tide.cursor is 'The position of a consumer group, and what guards it; see docs/decisions/0001-cursor.md';
 comment on column tide.cursor.group_id is 'The consumer group';
@@ -200,6 +203,8 @@ comment on column tide.cursor.takeover_ms is 'Milliseconds that a successor wait
 comment on column tide.cursor.taken_over_at is 'When the cursor was last taken from an owner that had not signed off';
 comment on column tide.cursor.taken_over_from is 'That owner';
 comment on column tide.cursor.settled_at is 'When a settle moved it last';
+comment on column tide.cursor.passed_over is 'Where the group began at the end, or was moved there: what is visible in this snapshot may never have been sent; null: it began with the oldest message';
+comment on column tide.cursor.passed_below is 'And only messages with ids below this: a rewind sends those from its target on';
 
 create table tide.pipeline (
   pipeline_id integer     generated always as identity,

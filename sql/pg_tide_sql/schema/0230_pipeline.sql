@@ -50,9 +50,10 @@ begin
       return v_group_id;
     end if;
   end loop;
-  insert into tide.cursor (group_id, prev, timeline, stamp)
-  values (v_group_id, case _group_ensure.start when 'earliest' then '1:1:'::pg_snapshot else pg_current_snapshot() end,
-          tide._timeline(), pg_current_xact_id()::xid);
+  insert into tide.cursor (group_id, prev, timeline, stamp, passed_over, passed_below)
+  select v_group_id, coalesce(l.passed_over, '1:1:'), tide._timeline(), pg_current_xact_id()::xid, l.passed_over,
+         case when l.passed_over is not null then 9223372036854775807 end
+    from (select case when _group_ensure.start <> 'earliest' then pg_current_snapshot() end) l (passed_over);
   perform tide._cursor_stamp(v_group_id);
   return v_group_id;
 end $$;

@@ -107,6 +107,7 @@ begin
   update tide.cursor c
      set cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = least(c.replay_last + 1, _cursor_rewind.to_id), replay_last = least(c.replay_last, _cursor_rewind.to_id - 1),
+         passed_below = case when c.passed_below is not null then least(c.passed_below, _cursor_rewind.to_id) end,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = _cursor_rewind.group_id
   returning c.replay_last into v_replay_last;
@@ -144,7 +145,7 @@ begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
-         replay_from = null, replay_last = null,
+         replay_from = null, replay_last = null, passed_over = pg_current_snapshot(), passed_below = 9223372036854775807,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);
@@ -177,7 +178,7 @@ begin
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = coalesce(group_rebase.from_id, 0), replay_last = coalesce(group_rebase.from_id, 0) - 1,
-         timeline = tide._timeline(),
+         timeline = tide._timeline(), passed_over = null, passed_below = null,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);

@@ -8,6 +8,7 @@ create view tide.outboxes as
          (select coalesce(sum(pg_total_relation_size(i.inhrelid)), 0)::bigint from pg_inherits i
            where i.inhparent = to_regclass('tide.message_' || o.outbox_id)) as retained_bytes,
          (select max(s.emptied_at) from tide.slot s where s.outbox_id = o.outbox_id) as last_emptied_at,
+         (select max(s.dropped_to) from tide.slot s where s.outbox_id = o.outbox_id) as dropped_to,
          o.created_at, o.created_by
     from tide.outbox o;
 comment on view tide.outboxes is 'Outboxes, their settings and their size on disk';
