@@ -11,6 +11,7 @@ supervisor        the process: one loop on the main thread that drives all pipel
 postgres          the worker threads and their connections
 collector         Python's garbage collector, kept out of the way of messages
 readiness         whether this is a database to work on
+installation      whether it is the one that this relay is for, and no clone of it
 catalogue         which pipelines to run, looked up while running
 config            the keys of a pipeline, their rules, their values
 build             from a stored pipeline to a running one

@@ -31,6 +31,9 @@ class RelaySettings:
     pipelines: tuple[str, ...] = ()
     """Only these pipelines; empty: every enabled one."""
 
+    installation: str = ""
+    """Name of the installation that this relay is for; empty: one that has no name."""
+
     def __post_init__(self) -> None:
         if not 1 <= len(self.relay_id.encode()) <= 255:
             raise ValueError("relay_id: must have 1 to 255 bytes")
@@ -40,6 +43,8 @@ class RelaySettings:
             raise ValueError("drain_timeout_s: must be between 0 and 3600")
         if not 1 <= self.poll_interval_ms <= 60_000:
             raise ValueError("poll_interval_ms: must be between 1 and 60000")
+        if len(self.installation.encode()) > 255:
+            raise ValueError("installation: must have at most 255 bytes")
         if not all(self.allow_env):
             raise ValueError("allow_env: a pattern must not be empty")
         if not all(self.pipelines):

@@ -18,7 +18,6 @@ from operator import itemgetter
 from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Final, cast
-from uuid import uuid4
 
 import psycopg
 import structlog
@@ -29,6 +28,7 @@ from pg_tide_relay.catalogue import Catalogue
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.fetch_ahead import look
 from pg_tide_relay.housekeeping import Housekeeping
+from pg_tide_relay.installation import check_installation, owner_token
 from pg_tide_relay.lease import Lease, Renewals
 from pg_tide_relay.logs import Changes
 from pg_tide_relay.pipeline import Pipeline
@@ -36,6 +36,7 @@ from pg_tide_relay.pipeline_parts import Drivers
 from pg_tide_relay.poll import CursorDoubtError, PollError, WindowsOpened
 from pg_tide_relay.postgres import Answer, Worker, read_raw
 from pg_tide_relay.postgres_errors import classify_postgres, is_outage
+from pg_tide_relay.postgres import Answer, Connection, Worker, is_outage, read_raw
 from pg_tide_relay.readiness import NotReadyError, check_schema
 from pg_tide_relay.report import Reporter
 from pg_tide_relay.settings import RelaySettings
@@ -49,6 +50,9 @@ _LOOK_FOR: Final = 50
 
 _RETRY_S: Final = 1.0
 """Pause between two tries to reach a database that is away."""
+
+_CHECK_S: Final = 5.0
+"""Pause between two looks at the installation's name."""
 
 EXIT_OK: Final = 0
 EXIT_FAILURE: Final = 1
@@ -88,7 +92,7 @@ class Supervisor:
         name = f"pg-tide {settings.relay_id}"
         self._reader = Worker(dsn=settings.dsn, name=f"{name} reads", inbox=self._inbox, prepare=read_raw)
         self._writer = Worker(dsn=settings.dsn, name=f"{name} writes", inbox=self._inbox)
-        self._token = uuid4()
+        self._token = owner_token(settings.installation)
         reporter = Reporter(writer=self._writer, relay_id=settings.relay_id)
         drivers = Drivers(
             reader=self._reader,
@@ -108,6 +112,8 @@ class Supervisor:
         self._housekeeping = Housekeeping(
             writer=self._writer, relay_id=settings.relay_id, token=self._token, log=cast(Log, self._log)
         )
+        self._refused: NotReadyError | None = None
+        self._check_at = 0.0
         self._renewals = Renewals(writer=self._writer, lease_ms=settings.lease_ms, clock=clock)
         self._looking = False
         self._look_at = 0.0
@@ -134,6 +140,9 @@ class Supervisor:
             for pipeline in tuple(self._catalogue.running.values()):
                 pipeline.step(now)
             self._renewals.step(now, self._leases)
+            self._check_installation(now)
+            if self._refused is not None:
+                return self._leave_to_others(self._refused)
             if self._signals:
                 if self._has_drained(now):
                     return self._end(EXIT_OK if self._signals == 1 else EXIT_FAILURE)
@@ -246,7 +255,7 @@ class Supervisor:
         """Wait for a database that can be worked on; an exit code when it never can."""
         while not self._signals:
             answered: list[Future[None]] = []
-            self._writer.submit(check_schema, answered.append)
+            self._writer.submit(self._is_ready, answered.append)
             while not answered and not self._signals:
                 self._answer(0.1)
             if not answered:
@@ -266,6 +275,33 @@ class Supervisor:
                 self._on_database(error)
             self._pause(_RETRY_S)
         return EXIT_OK
+
+    def _is_ready(self, conn: Connection) -> None:
+        check_schema(conn)
+        check_installation(conn, self._settings.installation)
+
+    def _check_installation(self, now: float) -> None:
+        """Again and again: the database may be given a name, or the way to it may lead to a clone."""
+        if now < self._check_at:
+            return
+        self._check_at = now + _CHECK_S
+        self._writer.submit(
+            partial(check_installation, installation=self._settings.installation), self._on_checked
+        )
+
+    def _on_checked(self, done: Future[None]) -> None:
+        error = done.exception()
+        if isinstance(error, NotReadyError):
+            self._refused = error
+        elif error is not None and not isinstance(error, psycopg.Error):
+            raise error
+
+    def _leave_to_others(self, refused: NotReadyError) -> int:
+        """The database is not this relay's, which owns nothing there any more: nothing can be settled."""
+        self._log.error("relay can't run", cause=str(refused), cure=refused.cure)
+        for pipeline in self._catalogue.running.values():
+            pipeline.abandon()
+        return self._end(EXIT_CONFIGURATION)
 
     def _pause(self, seconds: float) -> None:
         until = self._clock() + seconds

@@ -110,6 +110,21 @@ comment on column tide.schema_version.release is 'The pg-tide release that broug
 comment on column tide.schema_version.installed_at is 'When it was installed';
 comment on column tide.schema_version.installed_by is 'The session user who installed it';
 
+create table tide.installation (
+  installation smallint    not null default 1,
+  name         text        not null,
+  set_at       timestamptz not null default clock_timestamp(),
+  set_by       text        not null default session_user,
+  constraint installation_pk primary key (installation),
+  constraint installation_one check (installation = 1),
+  constraint installation_name_length check (octet_length(name) between 1 and 255)
+);
+comment on table tide.installation is 'The name that relays must have been given to work on this database; no row: any relay may';
+comment on column tide.installation.installation is 'Always 1: there is one name at most';
+comment on column tide.installation.name is 'The name; a clone of the storage has it too, until somebody gives it another one';
+comment on column tide.installation.set_at is 'When it was set';
+comment on column tide.installation.set_by is 'The session user who set it';
+
 create sequence tide.message_id as bigint cache 1 no cycle;
 comment on sequence tide.message_id is 'Ids of all messages of all outboxes; never starts again, so an id is used once in the life of a database';
 
@@ -1672,7 +1687,7 @@ begin
   with free as (
     select i.group_id, i.shard from tide.cursor i
      where i.group_id = _cursor_acquire.group_id and i.shard = _cursor_acquire.shard
-       and tide._cursor_doubt(i, i.xmin) is null
+       and tide._cursor_doubt(i, i.xmin) is null and tide._installation_admits(_cursor_acquire.owner_token)
        and (i.owner_token is null or i.owner_token = _cursor_acquire.owner_token
             or i.lease_until + i.takeover_ms * interval '1 ms' < v_now)
        for no key update skip locked)
@@ -1687,7 +1702,7 @@ begin
   returning c.*;
 end $$;
 comment on function tide._cursor_acquire(integer, integer, uuid, text, integer, integer) is
-  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, or it cannot be trusted (tide._cursor_doubt)';
+  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, it cannot be trusted (tide._cursor_doubt), or the relay was not given the installation''s name';
 
 -- One statement for all cursors of a process: its idleness costs per database, not per pipeline.
 create function tide._cursor_renew(group_ids integer[], shard integer, owner_token uuid, epochs bigint[], lease_ms integer)
@@ -2810,6 +2825,121 @@ create view tide.lag as
 comment on view tide.lag is
   'What each consumer group still has to deliver: the number of committed messages, exact up to 100,000, and the age of the oldest';
 
+-- What keeps a pipeline from sending what is committed: one reason, and the cure; nulls when a relay is at it, or nothing
+-- waits. Reads messages: raises 55P03 rather than wait for who has locked them.
+create function tide._pipeline_held(pipeline tide.pipeline, out since timestamptz, out cause text, out cure text)
+language plpgsql volatile set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
+declare
+  v_pipeline tide.pipeline := _pipeline_held.pipeline;
+  v_outbox text := (select o.name from tide.outbox o where o.outbox_id = v_pipeline.outbox_id);
+  v_group text := (select g.name from tide.consumer_group g where g.group_id = v_pipeline.group_id);
+  v_cursor tide.cursor;
+  v_state tide.pipeline_state;
+  v_doubt text;
+  v_seen_at timestamptz;
+  v_successor_from timestamptz;
+begin
+  select c.* into v_cursor from tide.cursor c where c.group_id = v_pipeline.group_id;
+  if (select n.pending from tide._pending(v_pipeline.outbox_id, v_cursor) n) = 0 then
+    return;
+  end if;
+  select tide._cursor_doubt(c, c.xmin) into v_doubt from tide.cursor c where c.group_id = v_pipeline.group_id;
+  select s.* into v_state from tide.pipeline_state s where s.pipeline_id = v_pipeline.pipeline_id and s.version = v_pipeline.version;
+  select r.seen_at into v_seen_at from tide.relay r where r.relay_id = v_cursor.owner and r.token = v_cursor.owner_token;
+  v_successor_from := v_cursor.lease_until + v_cursor.takeover_ms * interval '1 ms';
+  if v_doubt is not null then
+    cause := format('the cursor of group %L cannot be trusted: %s', v_group, v_doubt);
+    cure := format('Repair it; messages may be sent again: select tide.group_rebase(%L, %L);', v_group, v_outbox);
+  elsif not v_pipeline.enabled then
+    since := v_pipeline.updated_at;
+    cause := format('pipeline %L is disabled', v_pipeline.name);
+    cure := format('select tide.relay_enable(%L);', v_pipeline.name);
+  elsif v_successor_from >= clock_timestamp()
+    and (v_cursor.lease_until < clock_timestamp() or v_seen_at < clock_timestamp() - interval '10 seconds') then
+    since := v_seen_at;
+    cause := format('relay %L has not been seen since %s, and did not sign off: its lease must run out', v_cursor.owner, v_seen_at);
+    cure := format('Nothing: another relay, or the same one started again, goes on after %s.', v_successor_from);
+  elsif v_state.state = 'error' or (v_state.state = 'backing_off' and v_cursor.lease_until >= clock_timestamp()) then
+    since := v_state.since;
+    cause := v_state.error;
+    cure := v_state.cure;
+  elsif v_successor_from is null or v_successor_from < clock_timestamp() then
+    since := coalesce(v_cursor.lease_until, v_pipeline.updated_at);
+    cause := format('no relay runs pipeline %L', v_pipeline.name);
+    cure := 'Start one: pg-tide run. See tide.relays for those there were.';
+  elsif v_cursor.replay_last is not null then
+    cause := format('it sends messages from id %s on again, and has come to id %s', v_cursor.replay_from, v_cursor.replay_last);
+    cure := 'Let it finish; see tide.lag.';
+  end if;
+end $$;
+comment on function tide._pipeline_held(tide.pipeline) is 'Why a pipeline that has something to send does not send it now, and the cure';
+
+-- Who has locked an outbox's messages is told by _pipelines_locked and by the locks on its slots: others are not kept waiting.
+create function tide._pipelines_held()
+returns table (outbox text, consumer_group text, age interval, cause text, cure text)
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_pipeline tide.pipeline;
+  v_since timestamptz;
+begin
+  for v_pipeline in select p.* from tide.pipeline p order by p.pipeline_id loop
+    begin
+      select h.since, h.cause, h.cure into v_since, cause, cure from tide._pipeline_held(v_pipeline) h;
+    exception when lock_not_available then
+      continue;
+    end;
+    if cause is not null then
+      outbox := (select o.name from tide.outbox o where o.outbox_id = v_pipeline.outbox_id);
+      consumer_group := (select g.name from tide.consumer_group g where g.group_id = v_pipeline.group_id);
+      age := clock_timestamp() - v_since;
+      return next;
+    end if;
+  end loop;
+end $$;
+comment on function tide._pipelines_held() is 'Pipelines that have something to send and do not send it now, why, and the cure';
+
+create function tide._slot_held_now(outbox tide.outbox, slot integer, out reason text, out consumer_group text, out cure text)
+language plpgsql volatile set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
+begin
+  select h.reason, h.consumer_group, h.cure into reason, consumer_group, cure
+    from tide._slot_held(_slot_held_now.outbox, _slot_held_now.slot) h;
+exception when lock_not_available then
+  null;
+end $$;
+comment on function tide._slot_held_now(tide.outbox, integer) is 'tide._slot_held, or nulls where somebody has locked the slot''s messages';
+
+-- Sessions and prepared transactions that keep a pipeline from settling (the row of its cursor) or from reading (its tables).
+create function tide._pipelines_locked()
+returns table (outbox text, consumer_group text, pid integer, username text, database text, age interval, cause text, cure text)
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+  select k.outbox, k.consumer_group, k.pid, coalesce(a.usename, x.owner)::text, coalesce(a.datname, x.database)::text,
+         clock_timestamp() - coalesce(a.xact_start, x.prepared),
+         coalesce(format('transaction prepared as %L ', x.gid), format('transaction open in state %s ', a.state)) || k.what,
+         coalesce(format('commit prepared %L; or rollback prepared %L;', x.gid, x.gid), format('End it, or: select pg_terminate_backend(%s);', k.pid))
+    from (
+      -- The lock on a row is the lock on the transaction that the row's xmax names, which may be a savepoint's.
+      select o.name as outbox, g.name as consumer_group, 'holds the row of the cursor' as what, v.pid, v.virtualtransaction
+        from tide.cursor c join tide.consumer_group g on g.group_id = c.group_id join tide.outbox o on o.outbox_id = g.outbox_id
+        join pg_locks v on v.locktype = 'transactionid' and v.transactionid = c.xmax and v.mode = 'ExclusiveLock'
+      union all
+      select o.name, null, format('holds an AccessExclusiveLock on tide.%s', t.relname), v.pid, v.virtualtransaction
+        from tide.outbox o
+        join pg_class t on t.oid = to_regclass('tide.message_' || o.outbox_id)
+              or t.oid in (select i.inhrelid from pg_inherits i where i.inhparent = to_regclass('tide.message_' || o.outbox_id))
+        join pg_locks v on v.relation = t.oid and v.mode = 'AccessExclusiveLock' and v.granted
+    ) k
+    left join pg_stat_activity a on a.pid = k.pid
+    left join lateral (
+      select q.* from pg_locks t join pg_prepared_xacts q on q.transaction = t.transactionid
+       where t.virtualtransaction = k.virtualtransaction and t.locktype = 'transactionid' and t.pid is null
+       limit 1) x on k.pid is null
+   where k.pid is distinct from pg_backend_pid()
+     and clock_timestamp() - coalesce(a.xact_start, x.prepared) > interval '1 second'; -- not a settle on its way
+end $$;
+comment on function tide._pipelines_locked() is 'Transactions of more than a second whose locks keep pipelines from settling or reading';
+
 create function tide.holders()
 returns table (holds text, outbox text, consumer_group text, pid integer, username text, database text, age interval, cause text, cure text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -2825,7 +2955,7 @@ begin
   union all
   select 'retention', o.name, h.consumer_group, null, null, null, clock_timestamp() - s.closed_at, h.reason, h.cure
     from tide.outbox o join tide.slot s on s.outbox_id = o.outbox_id
-    cross join lateral tide._slot_held(o, s.slot) h
+    cross join lateral tide._slot_held_now(o, s.slot) h
    where s.closed_at + o.retention_hours * interval '1 hour' <= clock_timestamp() and h.reason is not null
   union all
   select 'retention', o.name, null, a.pid, a.usename::text, a.datname::text, clock_timestamp() - a.xact_start,
@@ -2844,10 +2974,59 @@ begin
     join pg_locks l on l.relation = k.oid and l.pid is null
     join pg_locks t on t.virtualtransaction = l.virtualtransaction and t.locktype = 'transactionid' and t.pid is null
     join pg_prepared_xacts x on x.transaction = t.transactionid
-   where s.closed_at + o.retention_hours * interval '1 hour' <= clock_timestamp();
+   where s.closed_at + o.retention_hours * interval '1 hour' <= clock_timestamp()
+  union all
+  select 'delivery', h.outbox, h.consumer_group, null, null, null, h.age, h.cause, h.cure from tide._pipelines_held() h
+  union all
+  select 'delivery', h.outbox, h.consumer_group, h.pid, h.username, h.database, h.age, h.cause, h.cure from tide._pipelines_locked() h;
 end $$;
 comment on function tide.holders() is
-  'Who keeps messages from being sent (open and prepared transactions: only their own messages) or from being dropped (groups, locks), since when, and the cure';
+  'Who keeps messages from being sent (delivery: relays, pipelines, locks; its own messages: open and prepared transactions) or from being dropped (retention: groups, locks), since when, and the cure';
+
+-- ---- 0280_installation.sql ----
+-- The installation's name: what tells a clone of the storage from the server that it was copied from, when nothing else
+-- does. Where one is set, only relays that were given the same name may own a cursor.
+-- Lock order: tide.installation, tide.cursor.
+
+-- Called by tide._cursor_acquire. A relay shows the name it was given in the first eight hex digits of its random token, so
+-- that nothing more than the token has to go with each statement, through whatever pooler.
+create function tide._installation_admits(owner_token uuid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select not exists (
+    select from tide.installation i
+     where left(encode(sha256(convert_to(i.name, 'UTF8')), 'hex'), 8) <> left(_installation_admits.owner_token::text, 8))
+$$;
+comment on function tide._installation_admits(uuid) is 'May the relay with this token work here: it was given the installation''s name, or there is none';
+
+-- Raising the epochs ends what owners of the old name are doing; they may not own the cursors again. Their leases stay: a
+-- successor waits until their last requests are over. A cursor in doubt keeps its stamp, which is what tells that it is.
+create function tide.installation_set(name text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_group_id integer;
+begin
+  if installation_set.name is not null then
+    perform tide._check_name('installation', installation_set.name);
+  end if;
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  lock table tide.installation in share row exclusive mode;
+  if installation_set.name is not distinct from (select i.name from tide.installation i) then
+    return;
+  end if;
+  delete from tide.installation;
+  insert into tide.installation (name) select installation_set.name where installation_set.name is not null;
+  for v_group_id in
+    update tide.cursor c set epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
+      from (select i.group_id, i.shard from tide.cursor i where tide._cursor_doubt(i, i.xmin) is null
+             order by i.group_id, i.shard for no key update) t
+     where c.group_id = t.group_id and c.shard = t.shard
+    returning c.group_id
+  loop
+    perform tide._cursor_stamp(v_group_id);
+  end loop;
+end $$;
+comment on function tide.installation_set(text) is
+  'Names this installation: only relays started with --installation and this name work on it; others stop within seconds. Null takes the name away';
 
 -- ---- 0300_config_rules.sql ----
 -- The rules of a pipeline's configuration.
@@ -6951,7 +7130,7 @@ begin
   end if;
   execute format('grant execute on function tide.version, tide.holders to %I', _grant_kind.role);
   execute format('grant select on tide.outboxes, tide.row_schemas, tide.pipelines, tide.consumer_groups, tide.relays, tide.lag, '
-    || 'tide.config_keys, tide.schema_version, tide.dead_letter_counts to %I', _grant_kind.role);
+    || 'tide.config_keys, tide.schema_version, tide.installation, tide.dead_letter_counts to %I', _grant_kind.role);
   execute format('grant execute on function tide._config_shown, tide._config_resolved, tide._cursor_doubt, tide._pending, '
     || 'tide.row_schema_columns to %I', _grant_kind.role);
   if _grant_kind.kind = 'monitor' then
@@ -6968,7 +7147,8 @@ begin
     execute format('grant execute on function tide.outbox_create, tide.outbox_alter, tide.outbox_enable, tide.outbox_disable, tide.outbox_drop, '
       || 'tide.outbox_grant, tide.outbox_revoke, tide.relay_set_outbox, tide.relay_enable, tide.relay_disable, tide.relay_drop, '
       || 'tide.relay_validate, tide.contract_faults, tide.row_schema_infer, tide.row_schema_set, tide.row_schema_of_table, '
-      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop, tide.dlq_redrive, tide.dlq_discard, tide._key_shown to %I', _grant_kind.role);
+      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop, tide.dlq_redrive, tide.dlq_discard, tide._key_shown, '
+      || 'tide.installation_set to %I', _grant_kind.role);
   end if;
   for v_outbox_id in select o.outbox_id from tide.outbox o loop
     execute format('grant select on tide.%I to %I', 'message_' || v_outbox_id, _grant_kind.role);

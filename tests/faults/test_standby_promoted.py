@@ -13,6 +13,7 @@ from faults.conftest import NewCampaign
 from fix_postgres import NewPostgres, install_schema
 from fix_relay import Relay
 from fix_run import Progress
+from kafka.verifying import verify_at
 from pg_tide_dev.databases import create_database
 from pg_tide_dev.kafka import KafkaServer
 from pg_tide_dev.postgres import PostgresServer
@@ -110,6 +111,11 @@ def test_hazard_03_a_standby_promoted_while_behind_loses_nothing_that_it_holds(
     )
     assert (verdict.lost, verdict.reordered, verdict.overtaken) == ((), (), ()), str(verdict)
     assert len(verdict.phantom) == 300
+    strange = set(verdict.phantom)
+    of_phantoms = sum(one.identity in strange for one in ledger.arrived)
+    found = verify_at(pair.either, campaign.pipeline)
+    assert (found.code, found.count("phantoms")) == (0, of_phantoms)
+    assert found.count("duplicates") == ledger.duplicates - (of_phantoms - len(strange))
     assert len(used_again) > 200
     if relay_lives:
         told = relay.wait_for("timeline_changed")
@@ -131,3 +137,5 @@ def test_hazard_03_a_switchover_costs_nothing(
     ledger = campaign.ledger()
     assert ledger.verdict.is_clean, str(ledger.verdict)
     assert ledger.duplicates == 0
+    told = verify_at(pair.either, campaign.pipeline)
+    assert (told.code, told.found, told.report["messages"]["compared"]) == (0, {}, 100)

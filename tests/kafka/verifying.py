@@ -77,6 +77,10 @@ class Answer:
     code: int
     report: dict[str, Any]
 
+    def count(self, kind: str) -> int:
+        """How many findings of one kind there are."""
+        return int(self.report["findings"][kind]["count"])
+
     def ids(self, kind: str) -> list[int]:
         """The messages of one kind of findings; all are shown in the tests."""
         found = self.report["findings"][kind]
@@ -107,7 +111,12 @@ def run(
 
 def verify(tide: Tide, *arguments: str, pipeline: str = "orders-to-kafka") -> Answer:
     """Its answer, which is whole whether or not something was found; in this process, which is ten times as fast."""
-    command = ["verify", pipeline, "-o", "json", "--postgres-url", tide.dsn, *arguments]
+    return verify_at(tide.dsn, pipeline, *arguments)
+
+
+def verify_at(dsn: str, pipeline: str, *arguments: str) -> Answer:
+    """The same for a database that is not a `Tide`."""
+    command = ["verify", pipeline, "-o", "json", "--postgres-url", dsn, *arguments]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pg_tide_relay.logs.configure", lambda *_given: None)
         for name in list(os.environ):

@@ -96,6 +96,7 @@ def test_the_defaults_of_a_relay(started: list[RelaySettings]) -> None:
         allow_env=(),
         poll_interval_ms=5.0,
         pipelines=(),
+        installation="",
     )
 
 
@@ -107,11 +108,13 @@ EXPECTED = RelaySettings(
     allow_env=("APP_*", "SHOP_*"),
     poll_interval_ms=50.0,
     pipelines=("a", "b-c"),
+    installation="shop north",
 )
 FLAGS = [
     *("--postgres-url", NOBODY, "--relay-id", "blue", "--lease-ms", "2000", "--drain-timeout", "7.5"),
     *("--allow-env", "APP_*", "--allow-env", "SHOP_*", "--poll-interval-ms", "50"),
     *("--pipeline", "a", "--pipeline", "b-c"),
+    *("--installation", "shop north"),
 ]
 ENVIRONMENT = {
     "PG_TIDE_POSTGRES_URL": NOBODY,
@@ -121,6 +124,7 @@ ENVIRONMENT = {
     "PG_TIDE_ALLOW_ENV": "APP_* SHOP_*",
     "PG_TIDE_POLL_INTERVAL_MS": "50",
     "PG_TIDE_PIPELINE": "a b-c",
+    "PG_TIDE_INSTALLATION": "shop north",
 }
 
 

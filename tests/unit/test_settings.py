@@ -21,6 +21,7 @@ from pg_tide_relay.settings import RelaySettings
         ("poll_interval_ms", 60_001),
         ("allow_env", ("A_*", "")),
         ("pipelines", ("",)),
+        ("installation", "ü" * 128),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(setting: str, value: Any) -> None:

@@ -30,6 +30,18 @@ class RunFlags:
             rich_help_panel=_PANEL,
         ),
     ] = ""
+    installation: Annotated[
+        str,
+        typer.Option(
+            "--installation",
+            envvar="PG_TIDE_INSTALLATION",
+            metavar="NAME",
+            show_default="none",
+            help="The name that tide.installation_set gave to the database; a relay with another one, or with none, "
+            "refuses to work on it. It tells a clone from the original.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = ""
     pipeline: Annotated[
         list[str] | None,
         typer.Option(
@@ -114,6 +126,7 @@ def relay_settings(database: DatabaseFlags, flags: RunFlags) -> RelaySettings:
             allow_env=tuple(flags.allow_env or ()),
             poll_interval_ms=flags.poll_interval_ms,
             pipelines=tuple(flags.pipeline or ()),
+            installation=flags.installation,
         )
     except ValueError as error:
         raise CommandError(str(error), cure="see: pg-tide run --help", code=ExitCode.USAGE) from None

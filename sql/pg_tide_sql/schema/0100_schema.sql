@@ -20,6 +20,21 @@ comment on column tide.schema_version.release is 'The pg-tide release that broug
 comment on column tide.schema_version.installed_at is 'When it was installed';
 comment on column tide.schema_version.installed_by is 'The session user who installed it';
 
+create table tide.installation (
+  installation smallint    not null default 1,
+  name         text        not null,
+  set_at       timestamptz not null default clock_timestamp(),
+  set_by       text        not null default session_user,
+  constraint installation_pk primary key (installation),
+  constraint installation_one check (installation = 1),
+  constraint installation_name_length check (octet_length(name) between 1 and 255)
+);
+comment on table tide.installation is 'The name that relays must have been given to work on this database; no row: any relay may';
+comment on column tide.installation.installation is 'Always 1: there is one name at most';
+comment on column tide.installation.name is 'The name; a clone of the storage has it too, until somebody gives it another one';
+comment on column tide.installation.set_at is 'When it was set';
+comment on column tide.installation.set_by is 'The session user who set it';
+
 create sequence tide.message_id as bigint cache 1 no cycle;
 comment on sequence tide.message_id is 'Ids of all messages of all outboxes; never starts again, so an id is used once in the life of a database';
 

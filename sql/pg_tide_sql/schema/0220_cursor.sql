@@ -40,7 +40,7 @@ begin
   with free as (
     select i.group_id, i.shard from tide.cursor i
      where i.group_id = _cursor_acquire.group_id and i.shard = _cursor_acquire.shard
-       and tide._cursor_doubt(i, i.xmin) is null
+       and tide._cursor_doubt(i, i.xmin) is null and tide._installation_admits(_cursor_acquire.owner_token)
        and (i.owner_token is null or i.owner_token = _cursor_acquire.owner_token
             or i.lease_until + i.takeover_ms * interval '1 ms' < v_now)
        for no key update skip locked)
@@ -55,7 +55,7 @@ begin
   returning c.*;
 end $$;
 comment on function tide._cursor_acquire(integer, integer, uuid, text, integer, integer) is
-  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, or it cannot be trusted (tide._cursor_doubt)';
+  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, it cannot be trusted (tide._cursor_doubt), or the relay was not given the installation''s name';
 
 -- One statement for all cursors of a process: its idleness costs per database, not per pipeline.
 create function tide._cursor_renew(group_ids integer[], shard integer, owner_token uuid, epochs bigint[], lease_ms integer)

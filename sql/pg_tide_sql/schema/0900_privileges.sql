@@ -28,7 +28,7 @@ begin
   end if;
   execute format('grant execute on function tide.version, tide.holders to %I', _grant_kind.role);
   execute format('grant select on tide.outboxes, tide.row_schemas, tide.pipelines, tide.consumer_groups, tide.relays, tide.lag, '
-    || 'tide.config_keys, tide.schema_version, tide.dead_letter_counts to %I', _grant_kind.role);
+    || 'tide.config_keys, tide.schema_version, tide.installation, tide.dead_letter_counts to %I', _grant_kind.role);
   execute format('grant execute on function tide._config_shown, tide._config_resolved, tide._cursor_doubt, tide._pending, '
     || 'tide.row_schema_columns to %I', _grant_kind.role);
   if _grant_kind.kind = 'monitor' then
@@ -45,7 +45,8 @@ begin
     execute format('grant execute on function tide.outbox_create, tide.outbox_alter, tide.outbox_enable, tide.outbox_disable, tide.outbox_drop, '
       || 'tide.outbox_grant, tide.outbox_revoke, tide.relay_set_outbox, tide.relay_enable, tide.relay_disable, tide.relay_drop, '
       || 'tide.relay_validate, tide.contract_faults, tide.row_schema_infer, tide.row_schema_set, tide.row_schema_of_table, '
-      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop, tide.dlq_redrive, tide.dlq_discard, tide._key_shown to %I', _grant_kind.role);
+      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop, tide.dlq_redrive, tide.dlq_discard, tide._key_shown, '
+      || 'tide.installation_set to %I', _grant_kind.role);
   end if;
   for v_outbox_id in select o.outbox_id from tide.outbox o loop
     execute format('grant select on tide.%I to %I', 'message_' || v_outbox_id, _grant_kind.role);

@@ -11,6 +11,10 @@ select to_regclass('tide.pipeline') is not null, pg_is_in_recovery(), current_se
 -- name: schema_version
 select max(version) from tide.schema_version
 
+-- name: installation
+-- The name that relays of this database must have been given; null: none.
+select (select i.name from tide.installation i)
+
 -- name: pipeline_versions
 -- With whether there are dead letters to send: what an administrator asked for is begun within the second.
 select p.pipeline_id, p.name, p.version, p.enabled,

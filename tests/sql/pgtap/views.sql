@@ -3,7 +3,7 @@ begin;
 select plan(46);
 
 select columns_are('tide', 'outboxes', array['outbox', 'enabled', 'retention_hours', 'max_payload_bytes', 'drop_without_group', 'contract', 'slots', 'slot', 'slot_since',
-  'message_table', 'retained_bytes', 'last_emptied_at', 'created_at', 'created_by']::name[], 'columns of tide.outboxes');
+  'message_table', 'retained_bytes', 'last_emptied_at', 'dropped_to', 'created_at', 'created_by']::name[], 'columns of tide.outboxes');
 select columns_are('tide', 'pipelines', array['pipeline', 'outbox', 'consumer_group', 'enabled', 'version', 'state', 'owner', 'lease_until', 'error_class', 'error_code',
   'error', 'cure', 'message_id', 'attempts', 'next_attempt_at', 'throttled_ms', 'since', 'running_version', 'config', 'updated_at', 'updated_by']::name[], 'columns of tide.pipelines');
 select columns_are('tide', 'consumer_groups', array['consumer_group', 'outbox', 'pipeline', 'prev', 'cur', 'first_id', 'last_id', 'replay_from', 'replay_last',
