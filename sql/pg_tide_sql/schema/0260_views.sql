@@ -222,19 +222,22 @@ begin
   return query
   select k.outbox, k.consumer_group, k.pid, coalesce(a.usename, x.owner)::text, coalesce(a.datname, x.database)::text,
          clock_timestamp() - coalesce(a.xact_start, x.prepared),
-         coalesce(format('transaction prepared as %L ', x.gid), format('transaction open in state %s ', a.state)) || k.what,
-         coalesce(format('commit prepared %L; or rollback prepared %L;', x.gid, x.gid), format('End it, or: select pg_terminate_backend(%s);', k.pid))
+         case when k.pid is null then format('transaction prepared as %L %s', x.gid, k.what)
+              else format('transaction open in state %s %s', a.state, k.what) end,
+         case when k.pid is null then format('commit prepared %L; or rollback prepared %L;', x.gid, x.gid)
+              else format('End it, or: select pg_terminate_backend(%s);', k.pid) end
     from (
       -- The lock on a row is the lock on the transaction that the row's xmax names, which may be a savepoint's.
       select o.name as outbox, g.name as consumer_group, 'holds the row of the cursor' as what, v.pid, v.virtualtransaction
         from tide.cursor c join tide.consumer_group g on g.group_id = c.group_id join tide.outbox o on o.outbox_id = g.outbox_id
         join pg_locks v on v.locktype = 'transactionid' and v.transactionid = c.xmax and v.mode = 'ExclusiveLock'
       union all
-      select o.name, null, format('holds an AccessExclusiveLock on tide.%s', t.relname), v.pid, v.virtualtransaction
+      select o.name, null, format('holds an AccessExclusiveLock on tide.%s', min(t.relname)), v.pid, v.virtualtransaction
         from tide.outbox o
         join pg_class t on t.oid = to_regclass('tide.message_' || o.outbox_id)
               or t.oid in (select i.inhrelid from pg_inherits i where i.inhparent = to_regclass('tide.message_' || o.outbox_id))
         join pg_locks v on v.relation = t.oid and v.mode = 'AccessExclusiveLock' and v.granted
+       group by o.name, v.pid, v.virtualtransaction
     ) k
     left join pg_stat_activity a on a.pid = k.pid
     left join lateral (
