@@ -14,7 +14,8 @@ from confluent_kafka.admin import AdminClient
 from fix_kafka import MakeTopic, ReadTopic
 from fix_relay import StartRelay
 from kafka.verifying import Answer, Copy, copies, run, verify, write
-from relay_kit import FAST, Tide
+from relay_kit import FAST, Tide, alter_topic
+from waiting import eventually
 
 Edit = Callable[[list[Copy]], list[Copy]]
 
@@ -275,3 +276,28 @@ def test_what_is_wrong_with_the_question_is_told(tide: Tide, topic: str) -> None
     tide.pipeline(topic, brokers="${env:KAFKA_NOWHERE}")
     unset = run(tide, "orders-to-kafka")
     assert (unset.returncode, "KAFKA_NOWHERE" in unset.stderr) == (78, True)
+
+
+def test_a_dead_letter_is_not_missed_and_a_redriven_one_is_in_no_order(
+    tide: Tide, make_topic: MakeTopic, start_relay: StartRelay
+) -> None:
+    """It was passed: later messages of its key stand before it."""
+    topic = make_topic(config={"max.message.bytes": "5000"})
+    tide.outbox()
+    tide.pipeline(topic)
+    start_relay(tide.dsn, *FAST)
+    tide.publish(key="one")
+    bad = tide.publish({"x": "x" * 20_000}, key="one")
+    tide.publish(key="one")
+    tide.until_settled()
+    answer = verify(tide)
+    assert (answer.code, answer.found, answer.report["messages"]["dead_letters"]) == (0, {}, 1)
+    alter_topic(tide.bootstrap, topic, max_message_bytes="100000")
+    tide.rows("select * from tide.dlq_redrive('orders-to-kafka', ids => array[%s])", bad)
+    redriven = "select count(*) from tide.dead_letters where state = 'redriven'"
+    eventually(lambda: tide.value(redriven) == 1)
+    answer = verify(tide)
+    assert (answer.code, answer.found) == (0, {})
+    assert (answer.report["messages"]["compared"], answer.report["messages"]["dead_letters"]) == (3, 0)
+    tide.pipeline(make_topic())
+    assert bad in verify(tide).ids("gaps")

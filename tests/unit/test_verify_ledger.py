@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from faults.ledger import Arrived, Committed, Identity
 from faults.ledger import Ledger as Reference
-from pg_tide_relay.verify.ledger import FILTERED, FOLLOWED, TOMBSTONE, UNSETTLED, Kind, Ledger
+from pg_tide_relay.verify.ledger import (
+    DEAD_LETTER,
+    FILTERED,
+    FOLLOWED,
+    REDRIVEN,
+    TOMBSTONE,
+    UNSETTLED,
+    Kind,
+    Ledger,
+)
 
 KEYS = st.sampled_from([None, b"", b"a", b"b", b"c"])
 MESSAGES = st.lists(KEYS, max_size=12)
@@ -106,6 +115,20 @@ def test_a_compacted_topic_may_keep_the_newest_record_of_a_key_only() -> None:
 
 
 def test_dead_letters_are_subtracted() -> None:
-    ledger = entered([b"a", b"a"])
-    ledger.subtract([2, 99])
-    assert [ledger.ids[place] for place in ledger.judge(frozenset(), 1).missing] == [1]
+    """But not another message that had the id before."""
+    ledger = entered([b"a", b"a", b"a"])
+    ledger.mark(2, 1002, DEAD_LETTER)
+    ledger.mark(3, 7, DEAD_LETTER)
+    ledger.mark(99, 1099, DEAD_LETTER)
+    assert [ledger.ids[place] for place in ledger.judge(frozenset(), 1).missing] == [1, 3]
+
+
+def test_a_redriven_message_is_expected_and_in_no_order() -> None:
+    """Neither it nor what it stands among; the others are judged all the same."""
+    ledger = entered([b"a"] * 4)
+    ledger.mark(2, 1002, REDRIVEN)
+    assert [ledger.ids[place] for place in ledger.judge(frozenset(), 1).missing] == [1, 2, 3, 4]
+    for offset, message_id in enumerate([1, 4, 3, 2]):
+        take(ledger, message_id, offset, b"a")
+    judged = ledger.judge(frozenset(), 10)
+    assert [ledger.ids[one.late] for one in judged.breaks] == [3]

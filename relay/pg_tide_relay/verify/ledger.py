@@ -1,4 +1,4 @@
-"""What is expected of each message, and where its record stands: 46 bytes a message, whatever its payload.
+"""What is expected of each message, and where its record stands: 47 bytes a message, whatever its payload.
 
 Messages are entered in id order, then records are taken in the order of their partitions. Keys are kept as hashes of
 64 bits: two keys of one hash would be taken for one, which among ten million keys happens once in 400,000 runs.
@@ -27,6 +27,8 @@ FOLLOWER_SEEN: Final = 64
 """That second record was found."""
 ELSEWHERE: Final = 128
 """A record of it stands where this configuration would not send it."""
+REDRIVEN: Final = 256
+"""It was a dead letter and was sent again, behind later messages of its key: that is no order break."""
 
 _NOT_EXPECTED: Final = FILTERED | UNSETTLED | PASSED_OVER | DEAD_LETTER
 
@@ -74,7 +76,7 @@ class Ledger:
         """Nothing entered yet."""
         self.ids = array("q")
         self.times = array("q")  # created_at, microseconds since 1970
-        self.flags = array("B")
+        self.flags = array("H")
         self._topics = array("I")  # where the record belongs; of the caller's numbers
         self._keys = array("q")
         self._offsets = array("q")  # of the first record
@@ -93,11 +95,6 @@ class Ledger:
         self._offsets.append(_NOWHERE)
         self._partitions.append(0)
 
-    def place_of(self, message_id: int) -> int | None:
-        """Where a message is entered."""
-        place = bisect_left(self.ids, message_id)
-        return place if place < len(self.ids) and self.ids[place] == message_id else None
-
     def topic_of(self, place: int) -> int:
         """The number of the topic that its record belongs to."""
         return self._topics[place]
@@ -111,11 +108,11 @@ class Ledger:
         """Whether its record has to be on its topic."""
         return not self.flags[place] & _NOT_EXPECTED
 
-    def subtract(self, message_ids: Sequence[int]) -> None:
-        """Dead letters: expected nowhere."""
-        for message_id in message_ids:
-            if (place := self.place_of(message_id)) is not None:
-                self.flags[place] |= DEAD_LETTER
+    def mark(self, message_id: int, created_us: int, flag: int) -> None:
+        """What else is known of a message, if it is entered."""
+        place = bisect_left(self.ids, message_id)
+        if place < len(self.ids) and (self.ids[place], self.times[place]) == (message_id, created_us):
+            self.flags[place] |= flag
 
     def take(
         self,
@@ -210,7 +207,7 @@ class Ledger:
         found = []
         for place in reversed(places):
             offset = self._offsets[place]
-            if offset == _NOWHERE:
+            if offset == _NOWHERE or self.flags[place] & REDRIVEN:
                 continue
             partition = self._partitions[place]
             before = lowest.get(partition)

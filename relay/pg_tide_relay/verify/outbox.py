@@ -16,7 +16,16 @@ from pg_tide_relay.peek import UnknownPipelineError
 from pg_tide_relay.poll import PAGE_BYTES, CursorDoubtError
 from pg_tide_relay.postgres import Connection, read_raw
 from pg_tide_relay.readiness import check_schema
-from pg_tide_relay.verify.ledger import FILTERED, FOLLOWED, PASSED_OVER, TOMBSTONE, UNSETTLED, Ledger
+from pg_tide_relay.verify.ledger import (
+    DEAD_LETTER,
+    FILTERED,
+    FOLLOWED,
+    PASSED_OVER,
+    REDRIVEN,
+    TOMBSTONE,
+    UNSETTLED,
+    Ledger,
+)
 from pg_tide_sql.statements import statement
 
 NO_TOPIC: Final = "(not known)"
@@ -120,11 +129,14 @@ class OutboxReader:
             ledger.enter(row[0], row[7] + POSTGRES_EPOCH_US, topic, key, flags)
             if len(ledger) % _PAGE == 0:
                 tell(len(ledger))
-        dead = self._conn.cursor().execute(
-            SQL(statement("verify_dead_letters")), {"pipeline": self._pipeline}
-        )
-        while ids := dead.fetchmany(_PAGE):
-            ledger.subtract([message_id for (message_id,) in ids])
+        dead = self._conn.cursor(binary=True)
+        dead.execute(SQL(statement("verify_dead_letters")), {"pipeline": self._pipeline})
+        for message_id, created_at, redriven, parks in dead:
+            created_us = created_at + POSTGRES_EPOCH_US
+            if not redriven:
+                ledger.mark(message_id, created_us, DEAD_LETTER)
+            elif not parks:
+                ledger.mark(message_id, created_us, REDRIVEN)
         self._conn.rollback()
         self._conn.isolation_level = IsolationLevel.READ_COMMITTED
         self._conn.autocommit = True

@@ -33,8 +33,11 @@ select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.cr
  where p.bytes_before is null or p.bytes_before < %(bytes)s
 
 -- name: verify_dead_letters
--- Ids of messages that are kept as dead letters of this pipeline: they are expected on no topic. Dead letters do not exist yet.
-select null::bigint where %(pipeline)s::text is null
+-- Messages that are, or were, dead letters of this pipeline. One that was sent again is expected, though behind later messages
+-- of its key, unless these were parked; the others are expected on no topic.
+select d.message_id, d.created_at, d.state = 'redriven', d.parks
+  from tide.dead_letter d join tide.pipeline p on p.pipeline_id = d.pipeline_id
+ where p.name = %(pipeline)s
 
 -- name: verify_rows
 -- Messages once more, by their ids.
