@@ -34,9 +34,8 @@ from pg_tide_relay.logs import Changes
 from pg_tide_relay.pipeline import Pipeline
 from pg_tide_relay.pipeline_parts import Drivers
 from pg_tide_relay.poll import CursorDoubtError, PollError, WindowsOpened
-from pg_tide_relay.postgres import Answer, Worker, read_raw
+from pg_tide_relay.postgres import Answer, Connection, Worker, read_raw
 from pg_tide_relay.postgres_errors import classify_postgres, is_outage
-from pg_tide_relay.postgres import Answer, Connection, Worker, is_outage, read_raw
 from pg_tide_relay.readiness import NotReadyError, check_schema
 from pg_tide_relay.report import Reporter
 from pg_tide_relay.settings import RelaySettings
