@@ -37,7 +37,8 @@ def _retention(conn: Connection) -> Sequence[tuple[Any, ...]]:
 
 
 def _letters_retention(conn: Connection) -> Sequence[tuple[Any, ...]]:
-    return conn.execute(SQL(statement("dlq_retention_run"))).fetchall()
+    with conn.transaction():
+        return conn.execute(SQL(statement("dlq_retention_run"))).fetchall()
 
 
 class Housekeeping:

@@ -75,7 +75,10 @@ def acquire(conn: Connection, claim: Claim) -> Acquired | NotAcquired:
         acquired = cur.execute(SQL(statement("cursor_acquire")), values).fetchone()
     hit("after_acquire")
     if acquired is not None:
-        parked = conn.execute(SQL(statement("parked_keys")), {"pipeline_id": claim.pipeline_id}).fetchall()
+        with conn.transaction():  # states READ COMMITTED: no predicate locks
+            parked = conn.execute(
+                SQL(statement("parked_keys")), {"pipeline_id": claim.pipeline_id}
+            ).fetchall()
         return replace(acquired, parked=[key for (key,) in parked])
     row = conn.execute(SQL(statement("cursor_doubt")), {"group_id": claim.group_id}).fetchone()
     doubt, owner, lease_until = row if row is not None else (None, None, None)
