@@ -66,7 +66,6 @@ class FrozenLong(_Frozen):
 
 class _Stepped(_OfRelays):
     seconds = 0
-    steps = 2
     place = "clock"
     holds_s = (0.3, 1.0)
     needs_clock = True
@@ -126,3 +125,7 @@ class Rewound(_OfConfiguration):
             self.scene.steady.outbox,
             target,
         )
+
+    def end(self) -> None:
+        """The pass comes to its end, so that what it repeats is not put down to the next fault."""
+        self.scene.wait_until_it_was_sent_again()

@@ -1,6 +1,7 @@
 """One slice: inject its faults one step after the other, let everything recover after each, then judge."""
 
 import json
+import os
 import random
 import time
 from bisect import bisect_right
@@ -70,7 +71,10 @@ class Result:
 def kinds_here(scene: Scene) -> tuple[dict[str, type[Fault]], list[str]]:
     """The kinds that can be injected on this machine, and the names of those that can't."""
     kinds = all_kinds()
-    left_out = sorted(name for name, kind in kinds.items() if kind.needs_clock and scene.clock is None)
+    unwanted = os.environ.get("PG_TIDE_TORTURE_WITHOUT", "").split(";")
+    left_out = sorted(
+        name for name, kind in kinds.items() if name in unwanted or (kind.needs_clock and scene.clock is None)
+    )
     return {name: kind for name, kind in kinds.items() if name not in left_out}, left_out
 
 
@@ -139,6 +143,7 @@ class _Stage:
         time.sleep(one.after_s)  # chance, not synchronisation
         fault = self._kinds[one.kind](self._scene, random.Random(one.seed))
         self._result.faults.append(Injected(kind=one.kind, step=number, begun_ms=int(time.time() * 1000)))
+        self._scene.story.append(f"step {number}: {one.kind}, for {fault.hold(one.hold):.1f} s")
         fault.begin()
         time.sleep(fault.hold(one.hold))
         return fault

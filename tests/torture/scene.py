@@ -22,6 +22,7 @@ PARTITIONS = 3
 LEASE_MS = 1000
 REQUEST_TIMEOUT_MS = 500
 RELAYS = 2
+STORY = 8
 RECOVERS_S = 180.0
 APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}  # so that a duplicate tells when it was written
 
@@ -38,6 +39,7 @@ class Scene:
         self._config: dict[str, Any] = {}
         self._started = 0
         self.relays: dict[str, Relay] = {}
+        self.story: list[str] = []  # what was done last, for a slice that fails
         self._create(STEADY)
         self._create(DOOMED)
         where = Where(
@@ -127,6 +129,10 @@ class Scene:
         wanted = "select count(*) = 2 from tide.consumer_groups where settled_at > %s"
         self._eventually(wanted, since)
 
+    def wait_until_it_was_sent_again(self) -> None:
+        """No replay pass is under way."""
+        self._eventually("select count(*) = 2 from tide.consumer_groups where replay_from is null")
+
     def wait_until_all_is_delivered(self) -> None:
         """Nothing is pending."""
         self._eventually("select count(*) = 2 from tide.lag where pending = 0")
@@ -157,7 +163,7 @@ class Scene:
         found += self.ask("select to_jsonb(r) from tide.relays r where r.ended_at is null")
         seen = "\n".join(json.dumps(row[0]) for row in found)
         logs = "\n".join(f"-- {name}\n{relay.process.tail()}" for name, relay in self.relays.items())
-        return f"{seen}\n{logs}"
+        return "\n".join((*self.story[-STORY:], seen, logs))
 
 
 def _never(_topic: str) -> list[Message]:

@@ -83,7 +83,7 @@ class SecuredKafka:
 
     @property
     def admin(self) -> AdminClient:
-        """A new client each time: none that has seen nodes die."""
+        """A new client each time, none that has seen nodes die; to be kept until it has answered."""
         settings = {"bootstrap.servers": self.bootstrap, "log_level": 0}
         return AdminClient(settings)  # type: ignore[arg-type]
 
@@ -97,20 +97,23 @@ class SecuredKafka:
         """Tell the brokers."""
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
         change = UserScramCredentialUpsertion(USER, info, self.password.encode())
-        self.admin.alter_user_scram_credentials([change])[USER].result(timeout=ADMIN_SECONDS)
+        admin = self.admin
+        admin.alter_user_scram_credentials([change])[USER].result(timeout=ADMIN_SECONDS)
 
     def grant(self, topic: str) -> None:
         """Let relays describe and write to a topic."""
         rights = [
             AclBinding(*_right(topic, operation)) for operation in (AclOperation.WRITE, AclOperation.DESCRIBE)
         ]
-        for done in self.admin.create_acls(rights).values():
+        admin = self.admin
+        for done in admin.create_acls(rights).values():
             done.result(timeout=ADMIN_SECONDS)
 
     def revoke_writing(self, topic: str) -> None:
         """Take the right to write back."""
         rights = [AclBindingFilter(*_right(topic, AclOperation.WRITE))]
-        for done in self.admin.delete_acls(rights).values():
+        admin = self.admin
+        for done in admin.delete_acls(rights).values():
             done.result(timeout=ADMIN_SECONDS)
 
     def leader_of(self, topic: str) -> int:
