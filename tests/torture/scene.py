@@ -26,7 +26,7 @@ STORY = 8
 RECOVERS_S = 180.0
 APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}  # so that a duplicate tells when it was written
 
-PUBLISHERS = {"publishers": 6, "hold_ms": 30.0, "old_writer": False, "record": True, "varied": True}
+PUBLISHERS = {"publishers": 4, "hold_ms": 30.0, "old_writer": False, "record": True, "varied": True}
 
 
 class Scene:
