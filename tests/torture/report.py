@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -41,34 +41,33 @@ def table(found: Sequence[Found]) -> str:
     for one in found:
         for counts in one["verdicts"].values():
             wrong.update(counts)
-    duplicates: Counter[str] = Counter()
-    for one in found:
-        duplicates.update(one["duplicates"])
+    duplicates = sum(fault["duplicates"] for fault in faults) + sum(one["early_duplicates"] for one in found)
     seeds = sorted({one["seed"] for one in found})
     hours = sum(one["seconds"] for one in found) / 3600
     said = ", ".join(f"**{wrong[name]}** {word}" for name, word in WRONGS.items())
     lines = [
         f"{len(faults):,} faults in {len(found)} slices, seeds {', '.join(map(str, seeds))}, {hours:.1f} hours:",
         f"{sum(one['messages'] for one in found):,} messages, {sum(one['records'] for one in found):,} records,",
-        f"{sum(duplicates.values()):,} of them duplicates.",
+        f"{duplicates:,} of them duplicates.",
         "",
         f"{said}.",
         "",
-        "| fault | times | duplicates | seconds until delivery went on: median / longest |",
+        "| fault | times | duplicates: median / most | seconds until delivery went on: median / longest |",
         "|---|---|---|---|",
-        *_rows(faults, duplicates),
+        *_rows(faults),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _rows(faults: Iterable[Found], duplicates: Counter[str]) -> Iterable[str]:
-    recovered = defaultdict(list)
+def _rows(faults: Iterable[Found]) -> Iterator[str]:
+    of_kind = defaultdict(list)
     for fault in faults:
-        recovered[fault["kind"]].append(fault["recovered_s"])
-    for kind in sorted(recovered.keys() | duplicates.keys()):
-        times = recovered[kind] or [0.0]
+        of_kind[fault["kind"]].append(fault)
+    for kind, ones in sorted(of_kind.items()):
+        copies = [one["duplicates"] for one in ones]
+        times = [one["recovered_s"] for one in ones]
         yield (
-            f"| {kind} | {len(recovered[kind])} | {duplicates[kind]:,} |"
+            f"| {kind} | {len(ones)} | {median(copies):,.0f} / {max(copies):,} |"
             f" {median(times):.1f} / {max(times):.1f} |"
         )
 

@@ -7,7 +7,7 @@ import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from confluent_kafka import Message
@@ -37,6 +37,7 @@ class Injected:
     step: int
     begun_ms: int  # wall clock, as the brokers'
     recovered_s: float = 0.0  # from the end of the step's faults until both pipelines moved
+    duplicates: int = 0  # written before the next fault began
 
 
 @dataclass(kw_only=True)
@@ -51,7 +52,10 @@ class Result:
     seconds: float = 0.0
     messages: int = 0
     records: int = 0
-    duplicates: dict[str, int] = field(default_factory=dict)  # by the fault that began last before them
+    early_duplicates: int = 0  # before the first fault
+    resumes: dict[str, int] = field(
+        default_factory=dict
+    )  # why relays began to send again, by the code of the error
     verdicts: dict[str, dict[str, int]] = field(default_factory=dict)  # of each pipeline
     examples: list[str] = field(default_factory=list)  # of what is wrong
 
@@ -132,7 +136,7 @@ class _Stage:
         faults = self._result.faults
         for place, one in enumerate(faults):
             if one.step == number:
-                faults[place] = Injected(**{**asdict(one), "recovered_s": recovered_s})
+                faults[place] = replace(one, recovered_s=recovered_s)
 
     def end_all(self) -> None:
         """Nothing lasts beyond the slice."""
@@ -170,7 +174,9 @@ def _judge(scene: Scene, result: Result) -> None:
         "wrong versions": len(wrong),
     }
     result.examples += [str(found[:5]) for found in (unknown, wrong) if found]
-    result.duplicates = attributed(steady.duplicate_times, result.faults)
+    result.early_duplicates, result.faults = attributed(steady.duplicate_times, result.faults)
+    lines = [line for relay in scene.all_relays for line in relay.lines("delivery_resumes")]
+    result.resumes = dict(Counter(str(line.get("error_code")) for line in lines))
 
 
 def _note(result: Result, name: str, verdict: Verdict) -> None:
@@ -218,12 +224,9 @@ class Versions:
         return self.skipped + last
 
 
-def attributed(times_ms: Iterable[int], faults: Sequence[Injected]) -> dict[str, int]:
-    """How many of the duplicates were written after the begin of a fault and before that of the next, by kind."""
+def attributed(times_ms: Iterable[int], faults: Sequence[Injected]) -> tuple[int, list[Injected]]:
+    """The duplicates before the first fault; and the faults, each with those written before the next one began."""
     ordered = sorted(faults, key=lambda one: one.begun_ms)
     begins = [one.begun_ms for one in ordered]
-    found: Counter[str] = Counter()
-    for at in times_ms:
-        index = bisect_right(begins, at) - 1
-        found[ordered[index].kind if index >= 0 else "before the first fault"] += 1
-    return dict(sorted(found.items()))
+    found = Counter(bisect_right(begins, at) - 1 for at in times_ms)
+    return found[-1], [replace(one, duplicates=found[place]) for place, one in enumerate(ordered)]

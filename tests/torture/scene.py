@@ -39,6 +39,7 @@ class Scene:
         self._config: dict[str, Any] = {}
         self._started = 0
         self.relays: dict[str, Relay] = {}
+        self.all_relays: list[Relay] = []  # those that are gone, too
         self.story: list[str] = []  # what was done last, for a slice that fails
         self._create(STEADY)
         self._create(DOOMED)
@@ -111,6 +112,7 @@ class Scene:
                 *("--relay-id", name, "--lease-ms", str(LEASE_MS)),
                 env=self.clock.environment if self.clock else None,
             )
+            self.all_relays.append(self.relays[name])
 
     def owner(self) -> str:
         """The relay that drives the steady pipeline; any, when nobody does or the database does not say."""
