@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-TOGETHER = 0.35  # part of the steps in which a second fault begins before the first has ended
+TOGETHER = 0.5  # part of the steps in which a second fault begins before the first has ended
 ALONE = (
     "clock"  # the place whose faults overlap with no other: see "What is not promised" in docs/reliability.md
 )
