@@ -1,12 +1,14 @@
 """What happens to relays, and what operators ask of them while they run."""
 
 import signal
+import time
 
 from torture.kinds import Fault
 from torture.scene import LEASE_MS, REQUEST_TIMEOUT_MS
 
 TAKE_OVER_S = (LEASE_MS + REQUEST_TIMEOUT_MS) / 1000
 HOUR = 3600
+PRODUCER_STARTS_S = 2.0
 
 
 class _OfRelays(Fault):
@@ -71,6 +73,10 @@ class _Stepped(_OfRelays):
     needs_clock = True
 
     def begin(self) -> None:
+        # Not while a producer starts: see "What is not promised" in docs/reliability.md
+        self.scene.wait_until_it_delivers()
+        time.sleep(PRODUCER_STARTS_S)
+        self.scene.wait_until_it_delivers()
         if self.scene.clock is not None:
             self.scene.clock.step(self.seconds)
 
