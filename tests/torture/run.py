@@ -175,8 +175,17 @@ def _judge(scene: Scene, result: Result) -> None:
     }
     result.examples += [str(found[:5]) for found in (unknown, wrong) if found]
     result.early_duplicates, result.faults = attributed(steady.duplicate_times, result.faults)
-    lines = [line for relay in scene.all_relays for line in relay.lines("delivery_resumes")]
-    result.resumes = dict(Counter(str(line.get("error_code")) for line in lines))
+    result.sent_again = dict(_reasons(scene))
+
+
+def _reasons(scene: Scene) -> Counter[str]:
+    """What relays have said: errors by their code, leases that ran out (they were starved or frozen), moves by others."""
+    found: Counter[str] = Counter()
+    for relay in scene.all_relays:
+        found.update(str(line.get("error_code")) for line in relay.lines("delivery_resumes"))
+        found["lease ran out"] += len(relay.lines("lease_ran_out"))
+        found["cursor changed"] += len(relay.lines("cursor_changed"))
+    return +found
 
 
 def _note(result: Result, name: str, verdict: Verdict) -> None:

@@ -1,7 +1,5 @@
 """The relay's wall clock is stepped, as an administrator or a bad time server does: delivery goes on."""
 
-import time
-
 import pytest
 
 from faults.conftest import NewCampaign
@@ -33,23 +31,3 @@ def test_a_step_of_the_wall_clock_stops_no_delivery(
     ledger = campaign.ledger()
     assert ledger.verdict.is_clean, str(ledger.verdict)
     assert ledger.duplicates == 0
-
-
-@pytest.mark.nightly
-@pytest.mark.xfail(strict=False, reason="librdkafka's threads wait by the wall clock")
-@pytest.mark.parametrize("after_s", [0.0, 0.2, 0.4, 0.6])
-def test_a_step_back_while_a_producer_starts_holds_nothing_up(
-    dev_run: Run, database18: Database, kafka: KafkaServer, new_campaign: NewCampaign, after_s: float
-) -> None:
-    """What is not promised: a wait of the client that began before the step ends an hour late."""
-    clock = new_clock(dev_run.make_folder("clock"))
-    if clock is None:
-        pytest.skip("no C compiler: nothing can be put before the relay's clock")
-    clock.step(HOUR)
-    campaign = new_campaign(database18.dsn, kafka.bootstrap, partitions=3)
-    campaign.publish_many(300, keys=20)
-    relay = campaign.start_relay(env=clock.environment)
-    relay.wait_for("pipeline_acquired")
-    time.sleep(after_s)
-    clock.step(0)
-    campaign.wait_until_delivered(relay, within=60.0)

@@ -37,7 +37,7 @@ def torture(
     result = run_slice(scene, part, faults, minutes, progress)
     progress(
         f"{part}: {len(result.faults)} faults, {result.messages} messages, {result.records} records,"
-        f" {result.seconds} s, sent again because of {result.resumes}"
+        f" {result.seconds} s, sent again because of {result.sent_again}"
     )
     assert result.is_clean, f"{result.verdicts}\n" + "\n".join(result.examples) + f"\n{again}"
     return result
