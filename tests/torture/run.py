@@ -179,7 +179,7 @@ def _judge(scene: Scene, result: Result) -> None:
 
 
 def _reasons(scene: Scene) -> Counter[str]:
-    """What relays have said: errors by their code, leases that ran out (they were starved or frozen), moves by others."""
+    """What relays have said: errors by their code, leases that ran out, cursors that others moved."""
     found: Counter[str] = Counter()
     for relay in scene.all_relays:
         found.update(str(line.get("error_code")) for line in relay.lines("delivery_resumes"))
