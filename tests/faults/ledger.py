@@ -196,8 +196,8 @@ class _Found:
 class Ledger:
     """Both sides of one outbox and one topic.
 
-    With ``gone_before_us`` messages published before that time may be missing: they were on a topic that somebody
-    deleted. What is there must be in order all the same.
+    With ``gone_before_us`` messages published before that time may be missing, and come in any order: they were on a
+    topic that somebody deleted, and what is sent again of them stands behind what the new topic had already.
     """
 
     def __init__(
@@ -266,7 +266,7 @@ class Ledger:
         if key.partition != record.partition:
             self._found.scattered[record.key] = None
         key.newest, key.last = max(key.newest, record.identity), record.identity
-        if index is not None and is_first:
+        if index is not None and is_first and self.committed.created_us(index) >= self._gone_before_us:
             if index < key.first_highest:
                 self._found.reordered.append(record.identity)
             key.first_highest = max(key.first_highest, index)
