@@ -123,7 +123,12 @@ class Rewound(_OfConfiguration):
     kind = "configuration: group rewound by up to 500 messages"
 
     def begin(self) -> None:
-        ((newest,),) = self.scene.ask("select coalesce(max(id), 0) from tide.message")
+        # From what is delivered, not from what waits: else there would be nothing to send again.
+        ((newest,),) = self.scene.ask(
+            "select coalesce(max(m.id), 0) from tide.message m, tide.consumer_groups g"
+            " where g.pipeline = %s and pg_visible_in_snapshot(m.xid, g.prev)",
+            self.scene.steady.pipeline,
+        )
         target = max(1, newest - self.chance.randrange(1, 500))
         self.scene.ask(
             "select tide.group_rewind(%s, %s, to_id => %s)",
