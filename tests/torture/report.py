@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from textwrap import fill
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def table(found: Sequence[Found]) -> str:
         f"{sum(one['messages'] for one in found):,} messages, {sum(one['records'] for one in found):,} records,",
         f"{duplicates:,} of them duplicates.",
         "",
-        f"{said}.",
+        fill(f"{said}.", 120),
         "",
         "| fault | times | duplicates: median / most | seconds until delivery went on: median / longest |",
         "|---|---|---|---|",
