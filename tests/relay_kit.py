@@ -134,6 +134,23 @@ class Tide:
             why=lambda: self.seen(name),
         )
 
+    def until_told(
+        self, code: str, name: str = "orders-to-kafka", *, part: str = "", within: float = 60.0
+    ) -> Any:
+        """Wait until an operator is told this error code, and this part of an error, of the pipeline; its row.
+
+        On a slow machine a cluster that has not answered yet is told before what it answers.
+        """
+        return eventually(
+            lambda: (
+                row
+                if (row := self.pipeline_row(name)).error_code == code and part in (row.error or "")
+                else None
+            ),
+            within=within,
+            why=lambda: self.seen(name),
+        )
+
     def seen(self, name: str) -> str:
         """The pipeline and its cursor, for a test that failed."""
         return f"{self.pipeline_row(name)}\n{self.cursor_row(name)}\npending {self.pending(name)}"

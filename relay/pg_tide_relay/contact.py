@@ -22,12 +22,19 @@ _UNTHROTTLED_S = 10.0
 class Contact:
     """Keeps a delivery's state true to what is heard of the cluster."""
 
-    def __init__(self, status: Status, clock: Callable[[], float], request_timeout_s: float) -> None:
+    def __init__(
+        self, status: Status, clock: Callable[[], float], request_timeout_s: float, brokers: str = ""
+    ) -> None:
+        """``brokers``: their addresses, for people."""
+        self._brokers = brokers
         self._status = status
         self._clock = clock
         self._request_timeout_s = request_timeout_s
         self._until_acknowledged = False
         self._throttled_until: float | None = None
+        self._is_explained = False  # why the cluster is away, in the state
+        self.is_refused: bool
+        """Whether the brokers refuse the connections' credentials, and nothing was answered since."""
         self.begin()
 
     def begin(self) -> None:
@@ -35,6 +42,7 @@ class Contact:
         self._reported = 0
         self._quiet_since = self._clock()
         self._brokers_down = False
+        self.is_refused = False
         self._connection: ProducerEvent | None = None  # the last thing heard about connections
 
     def hear(self, event: ProducerEvent) -> None:
@@ -43,6 +51,7 @@ class Contact:
             self._throttled_until = self._clock() + event.throttled_ms / 1000 + _UNTHROTTLED_S
             self._status.throttled(event.throttled_ms)
         elif event.error_class is ErrorClass.CREDENTIALS:
+            self.is_refused = True
             self._status.trouble(Trouble(error_class=event.error_class, code=event.code, cause=event.cause))
         elif event.code == "_ALL_BROKERS_DOWN":
             self._brokers_down = True
@@ -69,11 +78,13 @@ class Contact:
 
     def acknowledged(self) -> None:
         """Messages were delivered."""
+        self.is_refused = False
         self._until_acknowledged = False
         self._status.running()
 
     def answered(self) -> None:
         """Questions about topic and schemas were answered well; says nothing about the right to write."""
+        self.is_refused = False
         if not self._until_acknowledged:
             self._status.running()
 
@@ -97,8 +108,24 @@ class Contact:
     def away(self, trouble: Trouble) -> None:
         """Nobody answers: with the best cause known, and never in place of a more particular trouble."""
         known = self._status.state
+        explained = self._explained(trouble)
         if known.name is StateName.RUNNING:
-            heard = self._connection
-            if heard is not None:
-                trouble = replace(trouble, code=heard.code, cause=heard.cause)
-            self._status.trouble(trouble)
+            self._status.trouble(explained or trouble)
+        elif (
+            known.error_class is ErrorClass.CLUSTER_AWAY and not self._is_explained and explained is not None
+        ):
+            self._status.trouble(explained)
+        else:
+            return
+        self._is_explained = explained is not None
+
+    def _explained(self, trouble: Trouble) -> Trouble | None:
+        """The same with what was heard of the connections, if anything was."""
+        heard = self._connection
+        if heard is not None:
+            return replace(trouble, code=heard.code, cause=heard.cause)
+        if self._brokers_down:
+            # Refused connections and unknown names are heard of; this is what is left.
+            cause = f"every connection to {self._brokers} is closed without an answer"
+            return replace(trouble, code="_ALL_BROKERS_DOWN", cause=cause)
+        return None

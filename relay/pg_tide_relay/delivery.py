@@ -81,7 +81,7 @@ class Delivery:
         self._window = Window()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"delivery-{pipeline}")
         self._checks = checks_of(config, pipeline, self._worker, clock, ahead)
-        self._contact = Contact(self._status, clock, config.request_timeout_ms / 1000)
+        self._contact = Contact(self._status, clock, config.request_timeout_ms / 1000, config.brokers)
         self._failures: list[Failure] = []  # reports of this producer that name an error
         self._fatal_events: list[ProducerEvent] = []
         self._backoff = Backoff(config.retry)
@@ -131,11 +131,6 @@ class Delivery:
         """Dead letters that ``take_settled`` has not told of yet."""
         return self._window.letters()
 
-    @property
-    def batches_in_flight(self) -> int:
-        """Batches that ``take_settled`` has not returned as complete."""
-        return len(self._window)
-
     def submit(self, batch: Batch) -> None:
         """Take the next batch, ids above all before; hands over at once what can be."""
         self._window.append(batch)
@@ -168,8 +163,11 @@ class Delivery:
             self._hand_over.alone = self._hand_over.stopped_by = None
 
     def stop_handing_over(self) -> None:
-        """Hand over nothing more; what is on its way is awaited by further polls."""
+        """Hand over nothing more; await what is on its way, and take back what the cluster does not let in."""
         self._held = True
+        if self._contact.is_refused and self._producer is not None and self._ending is None:
+            self._discarding = True
+            self._give_up(self._producer)
 
     def resume(self) -> None:
         """Hand over again, from the first message without an outcome.
@@ -225,6 +223,8 @@ class Delivery:
             self._forgetting = False
             if self.idle and not self._checks.waiting:
                 self._contact.nothing_to_do()
+                if self._contact.is_refused and self._is_open():
+                    self._checks.topics.ask_again()
 
     def _deliver(self) -> None:
         if self._producer is None or self._hand_over is None:

@@ -86,8 +86,6 @@ MEANINGS: Final[tuple[Meaning, ...]] = (
             KafkaError._MSG_TIMED_OUT,
             KafkaError._TIMED_OUT,
             KafkaError._TIMED_OUT_QUEUE,
-            KafkaError._TRANSPORT,
-            KafkaError._ALL_BROKERS_DOWN,
             KafkaError._FAIL,
             KafkaError._UNKNOWN_BROKER,
             KafkaError._NODE_UPDATE,
@@ -119,6 +117,12 @@ MEANINGS: Final[tuple[Meaning, ...]] = (
             KafkaError.CONCURRENT_TRANSACTIONS,
             KafkaError.REBOOTSTRAP_REQUIRED,
         ),
+    ),
+    Meaning(
+        ErrorClass.CLUSTER_AWAY,
+        (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN),
+        "Check addresses and ports in brokers, the network, and that tls_enabled and sasl_mechanism are what the"
+        " brokers' listeners ask for; nothing is lost, it goes on by itself when they answer.",
     ),
     Meaning(
         ErrorClass.CLUSTER_AWAY,
@@ -180,8 +184,6 @@ MEANINGS: Final[tuple[Meaning, ...]] = (
     Meaning(
         ErrorClass.CREDENTIALS,
         (
-            KafkaError._AUTHENTICATION,
-            KafkaError.SASL_AUTHENTICATION_FAILED,
             KafkaError.ILLEGAL_SASL_STATE,
             KafkaError.DELEGATION_TOKEN_NOT_FOUND,
             KafkaError.DELEGATION_TOKEN_EXPIRED,
@@ -191,13 +193,20 @@ MEANINGS: Final[tuple[Meaning, ...]] = (
     ),
     Meaning(
         ErrorClass.CREDENTIALS,
+        (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED),
+        "Correct sasl_mechanism, sasl_username and sasl_password with tide.relay_set_outbox, or the user's password in"
+        " the cluster; a variable that was changed is read when the relay is started again.",
+    ),
+    Meaning(
+        ErrorClass.CREDENTIALS,
         (KafkaError.UNSUPPORTED_SASL_MECHANISM,),
         "Choose a sasl_mechanism that the brokers' listener has.",
     ),
     Meaning(
         ErrorClass.CREDENTIALS,
         (KafkaError._SSL,),
-        "Correct tls_ca_cert, tls_client_cert and tls_client_key, or the brokers' certificates.",
+        "Set tls_ca_cert to the authority that signed the brokers' certificates, and where they ask for one,"
+        " tls_client_cert and tls_client_key to a certificate that they accept.",
     ),
     Meaning(
         ErrorClass.CREDENTIALS,

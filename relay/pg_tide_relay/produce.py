@@ -4,6 +4,7 @@ Handed over is not delivered: only a delivery report says so. Everything here be
 ``look_up_topic`` and ``close``, which may wait for the cluster and are meant for a worker thread.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +14,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Throt
 from pg_tide_relay.encode import Record
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.kafka_errors import classify
+
+# Alerts by which a broker refuses a client's certificate, or that it showed none (RFC 8446, 6.2). With TLS 1.3 they
+# come after the handshake, so the client takes them for a connection that broke; OpenSSL's text has the number.
+_TLS_ALERT = re.compile(r"SSL alert number (\d+)")
+_REFUSE_CERTIFICATE = frozenset({"42", "43", "44", "45", "46", "48", "49", "116"})
 
 OnReport = Callable[[KafkaError | None, Message], None]
 
@@ -152,6 +158,17 @@ class RecordProducer:
 
     def _note(self, error: KafkaError, *, fatal: bool) -> None:
         self._fatal = self._fatal or fatal
-        event = ProducerEvent(error_class=classify(error), code=error.name(), cause=error.str(), fatal=fatal)
+        error_class, code = classify(error), error.name()
+        if refuses_certificate(error):
+            error_class, code = ErrorClass.CREDENTIALS, "_SSL"
+        event = ProducerEvent(error_class=error_class, code=code, cause=error.str(), fatal=fatal)
         if not any((seen.code, seen.fatal) == (event.code, event.fatal) for seen in self._events):
             self._events.append(event)
+
+
+def refuses_certificate(error: KafkaError) -> bool:
+    """Whether a broker ended the connection because of the certificate that the client showed, or did not show."""
+    if error.code() != KafkaError._TRANSPORT:
+        return False
+    alert = _TLS_ALERT.search(error.str())
+    return alert is not None and alert[1] in _REFUSE_CERTIFICATE

@@ -85,6 +85,12 @@ class TopicChecks:
             self._patient_until = self._again_at + (_CREATION_GRACE_S if self._broker_creates else 0.0)
             self._backoff.reset()
 
+    def ask_again(self) -> None:
+        """Ask for a topic that is known, if there is one: does the cluster answer again?"""
+        topic = next(iter(self.ready), None)
+        if topic is not None:
+            self.want(topic)
+
     def forget(self, topic: str) -> None:
         """A report said that the topic is gone, or not ours to write."""
         self.ready.pop(topic, None)

@@ -127,7 +127,7 @@ def test_messages_that_wait_for_an_absent_cluster_are_bounded(new_kafka: NewKafk
         number += 1
         driver.submit(a_row(number))
         driver.step(0)
-    assert driver.delivery.batches_in_flight == number == 8
+    assert len(driver.delivery._window) == number == 8
     kafka.resume_node(1)
     driver.run_until_settled(8, timeout_s=60)
     assert driver.delivery.can_accept

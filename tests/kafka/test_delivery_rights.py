@@ -1,164 +1,108 @@
 """Credentials and rights, on a broker that asks for both: said with their cure, recovered from by themselves."""
 
 import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import pytest
 from confluent_kafka import KafkaException, Message
-from confluent_kafka.admin import (
-    AclBinding,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialUpsertion,
-)
+from confluent_kafka.admin import AclOperation
 
-from delivery_kit import Driver, a_config, a_row
-from fix_run import Progress
-from pg_tide_dev.kafka import create_topic, find_programs, wait_ready
-from pg_tide_dev.kafka_nodes import KafkaNode, kafka_id, new_addresses
-from pg_tide_dev.processes import Run, free_port
-from pg_tide_dev.sources import Source
+from delivery_kit import Driver, a_config, a_row, ids
+from pg_tide_dev.kafka import create_topic
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.kafka_config import admin_properties
 from pg_tide_relay.topic_admin import TopicLook
+from secured_kafka import SecuredKafka
 
 ReadTopic = Callable[..., list[Message]]
+PASSWORD = "s3cret-word"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SecuredKafka:
-    """A broker with a listener for administrators and one that wants SCRAM; rights are granted one by one."""
-
-    bootstrap: str
-    scram: str
-    admin: AdminClient
-
-    def set_password(self, user: str, password: str) -> None:
-        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
-        change = UserScramCredentialUpsertion(user, info, password.encode())
-        self.admin.alter_user_scram_credentials([change])[user].result(timeout=30)
-
-    def grant(self, user: str, topic: str, *operations: AclOperation) -> None:
-        rights = [
-            AclBinding(
-                ResourceType.TOPIC,
-                topic,
-                ResourcePatternType.LITERAL,
-                f"User:{user}",
-                "*",
-                operation,
-                AclPermissionType.ALLOW,
-            )
-            for operation in operations
-        ]
-        for done in self.admin.create_acls(rights).values():
-            done.result(timeout=30)
-
-    def config(self, topic: str, user: str, password: str, **keys: object) -> PipelineConfig:
-        return a_config(
-            brokers=self.scram,
-            topic=topic,
-            sasl_mechanism="SCRAM-SHA-256",
-            sasl_username=user,
-            sasl_password=password,
-            **keys,
-        )
-
-
-@pytest.fixture(scope="module")
-def secured(dev_run: Run, progress: Progress) -> Iterator[SecuredKafka]:
-    programs = find_programs(Source.PACKAGES, progress)
-    assert programs is not None
-    (address,) = new_addresses(1)
-    scram = f"127.0.0.1:{free_port()}"
-    node = KafkaNode(dev_run, programs, address)
-    node.configure(
-        [address],
-        {
-            "listeners": f"PLAINTEXT://{node.bootstrap},SCRAM://{scram},"
-            f"CONTROLLER://127.0.0.1:{address.controller_port}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SCRAM:SASL_PLAINTEXT",
-            "inter.broker.listener.name": "PLAINTEXT",
-            "sasl.enabled.mechanisms": "SCRAM-SHA-256",
-            "listener.name.scram.scram-sha-256.sasl.jaas.config": (
-                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-            ),
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS",
-            "auto.create.topics.enable": "false",
-        },
-    )
-    node.format(kafka_id(), [])
-    node.start()
-    wait_ready(node.bootstrap, [1], [node.process] if node.process else [])
-    admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 0})
-    yield SecuredKafka(bootstrap=node.bootstrap, scram=scram, admin=admin)
-    node.kill()
-
-
-@pytest.fixture
-def user() -> str:
-    return f"user-{secrets.token_hex(4)}"
-
-
-@pytest.fixture
-def orders(secured: SecuredKafka) -> str:
-    name = f"test-{secrets.token_hex(6)}"
-    create_topic(secured.bootstrap, name)
-    return name
+def config_for(secured: SecuredKafka, topic: str, user: str, **keys: object) -> PipelineConfig:
+    """A pipeline's configuration as this user."""
+    ours = {
+        "brokers": secured.scram,
+        "topic": topic,
+        "sasl_mechanism": "SCRAM-SHA-256",
+        "sasl_username": user,
+        "sasl_password": PASSWORD,
+    }
+    return a_config(**ours | keys)
 
 
 def test_refused_credentials_are_an_error_that_ends_when_they_are_right(
-    secured: SecuredKafka, user: str, orders: str, read_topic: ReadTopic
+    secured: SecuredKafka, user: str, secured_topic: str, read_topic: ReadTopic
 ) -> None:
     """No delivery report ever tells; the state does, and once the password is set delivery goes on by itself."""
-    driver = Driver(secured.config(orders, user, "s3cret-word"))
+    driver = Driver(config_for(secured, secured_topic, user))
     driver.submit(a_row(1))
     driver.run_until(lambda: driver.delivery.state.name is StateName.ERROR)
     state = driver.delivery.state
     assert (state.error_class, state.code) == (ErrorClass.CREDENTIALS, "_AUTHENTICATION")
-    assert "SASL" in (state.cure or "")
-    secured.set_password(user, "s3cret-word")
-    secured.grant(user, orders, AclOperation.WRITE, AclOperation.DESCRIBE)
+    assert "sasl_password" in (state.cure or "")
+    secured.set_password(user, PASSWORD)
+    secured.grant(user, secured_topic, AclOperation.WRITE, AclOperation.DESCRIBE)
     driver.run_until_settled(1, timeout_s=60)
     assert driver.delivery.state.name is StateName.RUNNING
     driver.close()
-    assert len(read_topic(orders, bootstrap=secured.bootstrap)) == 1
-    assert "s3cret-word" not in str(driver.log.lines)
+    assert len(read_topic(secured_topic, bootstrap=secured.bootstrap)) == 1
+    assert PASSWORD not in str(driver.log.lines)
+
+
+def test_what_refused_credentials_hold_up_is_taken_back_when_delivery_is_to_stop(
+    secured: SecuredKafka, user: str, secured_topic: str, read_topic: ReadTopic
+) -> None:
+    """It was never sent, so nobody waits for it; whoever goes on later sends it, once and in order."""
+    secured.set_password(user, PASSWORD)
+    secured.grant(user, secured_topic, AclOperation.WRITE, AclOperation.DESCRIBE)
+    over_tls = {
+        "brokers": secured.addresses["SCRAMTLS"],
+        "tls_enabled": True,
+        "tls_ca_cert": str(secured.authority.certificate),
+    }
+    driver = Driver(config_for(secured, secured_topic, user, **over_tls, request_timeout_ms=300_000))
+    driver.submit(a_row(1, key=b"A"))
+    driver.run_until_settled(1)
+    secured.set_password(user, "another")
+    driver.run_until(lambda: driver.delivery.state.name is StateName.ERROR, timeout_s=60)
+    driver.submit(*[a_row(number, key=b"A") for number in range(2, 7)])
+    driver.run_until(lambda: driver.delivery.outstanding == 5)
+    driver.delivery.stop_handing_over()
+    driver.run_until(lambda: driver.delivery.outstanding == 0, timeout_s=60)
+    assert driver.settled_id == 1
+    secured.set_password(user, PASSWORD)
+    driver.delivery.resume()
+    driver.run_until_settled(6, timeout_s=60)
+    driver.close()
+    assert ids(read_topic(secured_topic, bootstrap=secured.bootstrap)) == list(range(1, 7))
 
 
 def test_a_topic_that_may_not_be_written_is_waited_for(
-    secured: SecuredKafka, user: str, orders: str, read_topic: ReadTopic
+    secured: SecuredKafka, user: str, secured_topic: str, read_topic: ReadTopic
 ) -> None:
     """The metadata shows it, the broker refuses the records: no message is blamed; the right ends it."""
     other = f"test-{secrets.token_hex(6)}"
     create_topic(secured.bootstrap, other)
-    secured.set_password(user, "s3cret-word")
+    secured.set_password(user, PASSWORD)
     secured.grant(user, other, AclOperation.WRITE)  # without any, not even a producer id is given
-    secured.grant(user, orders, AclOperation.DESCRIBE)
-    driver = Driver(secured.config(orders, user, "s3cret-word"))
+    secured.grant(user, secured_topic, AclOperation.DESCRIBE)
+    driver = Driver(config_for(secured, secured_topic, user))
     driver.submit(*[a_row(number, key=b"A") for number in range(1, 11)])
     driver.run_until(lambda: driver.delivery.state.code == "TOPIC_AUTHORIZATION_FAILED")
     state = driver.delivery.state
     assert (state.name, state.error_class, state.topic) == (
         StateName.BACKING_OFF,
         ErrorClass.DESTINATION,
-        orders,
+        secured_topic,
     )
     assert driver.settled_id == 0
-    secured.grant(user, orders, AclOperation.WRITE)
+    secured.grant(user, secured_topic, AclOperation.WRITE)
     driver.run_until_settled(10, timeout_s=60)
     assert driver.delivery.state.name is StateName.RUNNING
     driver.close()
-    records = read_topic(orders, bootstrap=secured.bootstrap)
+    records = read_topic(secured_topic, bootstrap=secured.bootstrap)
     assert [dict(record.headers() or [])["pg_tide_id"] for record in records] == [
         b"%d" % number for number in range(1, 11)
     ]
@@ -169,9 +113,9 @@ def test_a_topic_that_may_not_be_created_is_waited_for(
 ) -> None:
     """With policy `create`; the cure names the right that is missing, and once it is given delivery goes on."""
     missing = f"test-{secrets.token_hex(6)}"
-    secured.set_password(user, "s3cret-word")
+    secured.set_password(user, PASSWORD)
     secured.grant(user, missing, AclOperation.WRITE)
-    driver = Driver(secured.config(missing, user, "s3cret-word", topics={"policy": "create"}))
+    driver = Driver(config_for(secured, missing, user, topics={"policy": "create"}))
     driver.submit(a_row(1))
     driver.run_until(lambda: driver.delivery.state.code == "TOPIC_AUTHORIZATION_FAILED")
     state = driver.delivery.state
@@ -189,52 +133,52 @@ def test_a_topic_that_may_not_be_created_is_waited_for(
 
 
 def test_a_look_for_a_topic_tells_refused_credentials_and_not_that_nobody_answers(
-    secured: SecuredKafka, user: str, orders: str
+    secured: SecuredKafka, user: str, secured_topic: str
 ) -> None:
     """Behind the time-out of the question stands what the client heard meanwhile."""
-    look = TopicLook(admin_properties(secured.config(orders, user, "s3cret-word"), "test"))
+    look = TopicLook(admin_properties(config_for(secured, secured_topic, user), "test"))
     with pytest.raises(KafkaException) as refused:
-        look.exists(orders, 3)
+        look.exists(secured_topic, 3)
     assert refused.value.args[0].name() == "_AUTHENTICATION"
-    secured.set_password(user, "s3cret-word")
-    look = TopicLook(admin_properties(secured.config(orders, user, "s3cret-word"), "test"))
+    secured.set_password(user, PASSWORD)
+    look = TopicLook(admin_properties(config_for(secured, secured_topic, user), "test"))
     with pytest.raises(KafkaException) as refused:
-        look.exists(orders, 10)
+        look.exists(secured_topic, 10)
     assert refused.value.args[0].name() == "TOPIC_AUTHORIZATION_FAILED"
-    secured.grant(user, orders, AclOperation.DESCRIBE)
-    assert look.exists(orders, 10)
+    secured.grant(user, secured_topic, AclOperation.DESCRIBE)
+    assert look.exists(secured_topic, 10)
 
 
 def test_where_idempotence_is_refused_and_not_insisted_on_delivery_goes_on_without(
-    secured: SecuredKafka, user: str, orders: str, read_topic: ReadTopic
+    secured: SecuredKafka, user: str, secured_topic: str, read_topic: ReadTopic
 ) -> None:
     """`idempotent: false`: without any right to write there is no producer id; what is missed is the topic's."""
-    secured.set_password(user, "s3cret-word")
-    secured.grant(user, orders, AclOperation.DESCRIBE)
-    driver = Driver(secured.config(orders, user, "s3cret-word"))
+    secured.set_password(user, PASSWORD)
+    secured.grant(user, secured_topic, AclOperation.DESCRIBE)
+    driver = Driver(config_for(secured, secured_topic, user))
     driver.submit(a_row(1), a_row(2))
     driver.run_until(lambda: driver.delivery.state.code == "TOPIC_AUTHORIZATION_FAILED")
     assert any(
         event == "delivery_resumes" and fields["pipelined"] is False for _, event, fields in driver.log.lines
     )
-    secured.grant(user, orders, AclOperation.WRITE)
+    secured.grant(user, secured_topic, AclOperation.WRITE)
     driver.run_until_settled(2, timeout_s=60)
     driver.close()
-    assert len(read_topic(orders, bootstrap=secured.bootstrap)) == 2
+    assert len(read_topic(secured_topic, bootstrap=secured.bootstrap)) == 2
 
 
 def test_where_idempotence_is_refused_and_insisted_on_it_is_an_error(
-    secured: SecuredKafka, user: str, orders: str
+    secured: SecuredKafka, user: str, secured_topic: str
 ) -> None:
     """`idempotent: true`: the cluster must permit it; the error names the right that is missing."""
-    secured.set_password(user, "s3cret-word")
-    secured.grant(user, orders, AclOperation.DESCRIBE)
-    driver = Driver(secured.config(orders, user, "s3cret-word", idempotent=True))
+    secured.set_password(user, PASSWORD)
+    secured.grant(user, secured_topic, AclOperation.DESCRIBE)
+    driver = Driver(config_for(secured, secured_topic, user, idempotent=True))
     driver.submit(a_row(1))
     driver.run_until(lambda: driver.delivery.state.name is StateName.ERROR)
     state = driver.delivery.state
     assert (state.error_class, state.code) == (ErrorClass.CREDENTIALS, "CLUSTER_AUTHORIZATION_FAILED")
     assert "IDEMPOTENT_WRITE" in (state.cure or "")
-    secured.grant(user, orders, AclOperation.WRITE)
+    secured.grant(user, secured_topic, AclOperation.WRITE)
     driver.run_until_settled(1, timeout_s=60)
     driver.close()
