@@ -7,7 +7,7 @@ ARGS ?=
 # Each worker starts servers of its own, for about 0.7 GB; most of a test is waiting.
 WORKERS ?= 2
 
-.PHONY: help set-up demo test nightly judges pgtap lint format generate verify bench up down clean
+.PHONY: help set-up demo test nightly torture torture-report judges pgtap lint format generate verify bench up down clean
 
 help: ## this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,13 @@ test: set-up ## all tests except the nightly ones; the servers come by themselve
 
 nightly: set-up ## the heavy tests and PostgreSQL 16
 	@PG_TIDE_TEST_PG=15,16,18 $(BIN)/python -m pytest $(ARGS)
+
+torture: set-up ## random faults over real servers by SEED=1; FAULTS=200, SLICE=1/1 (a part), MINUTES=40 at most
+	@CI=true PG_TIDE_TORTURE_SEED=$(or $(SEED),1) PG_TIDE_TORTURE_SLICE=$(or $(SLICE),1/1) PG_TIDE_TORTURE_FAULTS=$(or $(FAULTS),200) \
+	  PG_TIDE_TORTURE_MINUTES=$(or $(MINUTES),40) $(BIN)/python -m pytest tests/torture/test_torture.py -m nightly $(ARGS)
+
+torture-report: set-up ## write what the slices have found into docs/reliability.md
+	@PYTHONPATH=tests $(BIN)/python tests/torture/report.py
 
 judges: set-up ## what readers of others make of the records: Java, Node, Flink, ClickHouse; 2 GB, all from packages
 	@CI=true $(BIN)/python -m pytest tests/judges --judges-table build/judges.txt $(ARGS)

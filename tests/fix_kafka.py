@@ -88,6 +88,13 @@ def read_topic(kafka: KafkaServer) -> ReadTopic:
 
 def read_records(bootstrap: str, topic: str, count: int | None, timeout_seconds: float) -> list[Message]:
     """Read at least `count` records, and everything up to the end as it is then."""
+    return list(stream_records(bootstrap, topic, count, timeout_seconds))
+
+
+def stream_records(
+    bootstrap: str, topic: str, count: int | None = None, timeout_seconds: float = 30
+) -> Iterator[Message]:
+    """The same one by one: for topics that are not to be held in memory."""
     settings = {
         "bootstrap.servers": bootstrap,
         "group.id": f"test-{secrets.token_hex(4)}",
@@ -102,18 +109,18 @@ def read_records(bootstrap: str, topic: str, count: int | None, timeout_seconds:
     try:
         partitions = set(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-        records: list[Message] = []
+        found = 0
         at_end: set[int | None] = set()
-        while len(records) < (count or 0) or at_end != partitions:
+        while found < (count or 0) or at_end != partitions:
             message = consumer.poll(0.1)
             if message is not None and message.error() is None:
-                records.append(message)
+                found += 1
                 at_end.discard(message.partition())
+                yield message
             elif message is not None and message.error().code() == KafkaError._PARTITION_EOF:
                 at_end.add(message.partition())
             if time.monotonic() > deadline:
                 wanted = count or "its end"
-                pytest.fail(f"{len(records)} records on {topic} after {timeout_seconds} s, wanted {wanted}")
-        return records
+                pytest.fail(f"{found} records on {topic} after {timeout_seconds} s, wanted {wanted}")
     finally:
         consumer.close()

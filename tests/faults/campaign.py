@@ -197,11 +197,11 @@ class Campaign:
 
     def arrived(self) -> list[Arrived]:
         """The same, as the ledger wants it."""
-        return arrived_on(self.records())
+        return list(arrived_on(self.records()))
 
     def ledger(self) -> Ledger:
         """What the database holds now against what the topic holds now."""
-        return Ledger(committed_in(self.where.dsn, self.outbox), self.arrived())
+        return Ledger(committed_in(self.where.dsn, self.outbox), arrived_on(self.records()))
 
     def versions(self) -> dict[int, int]:
         """How many changes of each entity are committed: what must have arrived, told by the business table."""

@@ -29,6 +29,9 @@ create table fire_audit (at timestamptz not null default clock_timestamp(), note
 """
 
 
+CHARACTERS = "abc xyz 019 \"\\/\n\t<>&' äöüß € 🐘 \u2028 \u0001"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What the publishers do; everything random follows from the seed."""
@@ -44,6 +47,7 @@ class Plan:
     rollback: float = 0.08
     old_writer: bool = True  # a transaction with messages at both ends, open from the start to the end
     record: bool = False  # write the identity of every message whose commit was answered
+    varied: bool = False  # payloads of many sizes and characters, with dedup keys and headers of their own
 
 
 @dataclass
@@ -117,7 +121,9 @@ class Publisher:
 
     def _change(self, connection: psycopg.Connection, entity: int) -> None:
         """Lock the entity, publish its new version: as two statements, or as one with RETURNING."""
-        if self._random.random() < 0.25:
+        if self._plan.varied and self._random.random() < 0.5:
+            row = self._change_in_detail(connection, entity)
+        elif self._random.random() < 0.25:
             statement = """
                 with changed as (update fire_entity set version = version + 1 where entity = %(entity)s returning *)
                 select tide.outbox_publish(%(outbox)s, to_jsonb(c), key => 'entity ' || c.entity) from changed c"""
@@ -129,6 +135,29 @@ class Publisher:
             version = changed[0] if changed else 0
             row = self._publish(connection, f"entity {entity}", {"entity": entity, "version": version})
         self._note(connection, row)
+
+    def _change_in_detail(self, connection: psycopg.Connection, entity: int) -> tuple[Any, ...] | None:
+        """The same with everything that a message may have, so that wrong bytes would show."""
+        changed = connection.execute(
+            "update fire_entity set version = version + 1 where entity = %s returning version", [entity]
+        ).fetchone()
+        text = "".join(self._random.choices(CHARACTERS, k=int(self._random.paretovariate(0.9)) % 3000))
+        payload = {"entity": entity, "version": changed[0] if changed else 0, "text": text}
+        named = {
+            "outbox": self._plan.outbox,
+            "payload": json.dumps(payload)[:-1] + ', "amount": 1.10, "none": null}',
+            "dedup_key": f"{entity} {self._random.random()}",
+            "op": self._random.choice(("insert", "update")),
+            "headers": json.dumps(
+                {"traceparent": f"00-{self._random.getrandbits(64):016x}", "ä 🐘": text[:9]}
+            ),
+            "key": f"entity {entity}",
+        }
+        return connection.execute(
+            """select tide.outbox_publish(%(outbox)s, %(payload)s::jsonb, %(dedup_key)s, op => %(op)s,
+                                          headers => %(headers)s::jsonb, key => %(key)s)""",
+            named,
+        ).fetchone()
 
     def _publish(
         self, connection: psycopg.Connection, key: str, payload: dict[str, Any]

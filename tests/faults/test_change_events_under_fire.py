@@ -93,7 +93,7 @@ def part(identity: Identity, number: int) -> Identity:
 
 def ledger_of(campaign: Campaign) -> Ledger:
     """Every record that the changes ask for against what is on the topic, by the key of the outbox."""
-    committed = committed_in(campaign.where.dsn, campaign.outbox)
+    committed = list(committed_in(campaign.where.dsn, campaign.outbox))
     with campaign.connect() as connection:
         found = connection.execute(
             "select m.id from tide.message m join tide.outbox o using (outbox_id)"

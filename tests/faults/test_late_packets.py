@@ -77,7 +77,7 @@ def test_hazard_05_late_packets_of_a_stopped_owner_land_behind_its_successors_re
     network.proxy.release()
     eventually(lambda: len(campaign.arrived()) == len(ids) + 5)
     ledger = campaign.ledger()
-    assert [record.identity.id for record in ledger.arrived] == [*ids, *ids[5:10]]
+    assert [record.identity.id for record in campaign.arrived()] == [*ids, *ids[5:10]]
     assert ledger.verdict.is_clean, str(ledger.verdict)
     assert ledger.stale_keys() == (b"k0",)
 
@@ -114,7 +114,7 @@ def test_hazard_05_an_owner_cut_off_takes_back_what_it_has_sent_when_its_lease_e
         campaign.wait_until_delivered(successor)
         for_all_of(1.0, lambda: owner.exit_code is None)
         ledger = campaign.ledger()
-        assert [record.identity.id for record in ledger.arrived] == ids
+        assert [record.identity.id for record in campaign.arrived()] == ids
         assert ledger.stale_keys() == ()
 
 
