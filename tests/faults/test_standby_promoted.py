@@ -10,6 +10,7 @@ import pytest
 
 from faults.campaign import Campaign
 from faults.conftest import NewCampaign
+from faults.ledger import arrived_on
 from fix_postgres import NewPostgres, install_schema
 from fix_relay import Relay
 from fix_run import Progress
@@ -112,7 +113,7 @@ def test_hazard_03_a_standby_promoted_while_behind_loses_nothing_that_it_holds(
     assert (verdict.lost, verdict.reordered, verdict.overtaken) == ((), (), ()), str(verdict)
     assert len(verdict.phantom) == 300
     strange = set(verdict.phantom)
-    of_phantoms = sum(one.identity in strange for one in ledger.arrived)
+    of_phantoms = sum(one.identity in strange for one in arrived_on(campaign.records()))
     found = verify_at(pair.either, campaign.pipeline)
     assert (found.code, found.count("phantoms")) == (0, of_phantoms)
     assert found.count("duplicates") == ledger.duplicates - (of_phantoms - len(strange))

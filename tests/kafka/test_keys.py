@@ -219,7 +219,7 @@ SASL = {"sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": "p"}
         ("topics.replication", {"topics": {"policy": "require", "replication": 1}}),
         ("topics.configs.retention", {"topics": {"policy": "create", "configs": {"retention": 7}}}),
         ("wire_format", {"wire_format": "protobuf"}),
-        ("dlq", {"dlq": {"enabled": True}}),
+        ("dlq.on_error", {"dlq": {"on_error": "ignore"}}),
     ],
 )
 def test_an_illegal_value_is_refused_with_its_path(

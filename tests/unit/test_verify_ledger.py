@@ -61,11 +61,12 @@ def test_it_finds_what_the_plain_ledger_finds(keys: list[bytes | None], data: st
         [Committed(Identity(number, 1000 + number), key) for number, key in enumerate(keys, 1)], records
     )
     judged = ledger.judge(frozenset(), 100)
-    assert [ledger.ids[place] for place in judged.missing] == [one.id for one in reference.lost()]
+    verdict = reference.verdict
+    assert [ledger.ids[place] for place in judged.missing] == [one.id for one in verdict.lost]
     assert sorted(ledger.ids[one.late] for one in judged.breaks) == sorted(
-        one.id for one in reference.reordered()
+        one.id for one in verdict.reordered
     )
-    assert judged.break_count == len(reference.reordered())
+    assert judged.break_count == len(verdict.reordered)
     known = [one for one in arrived if one <= len(keys)]
     assert counts[Kind.DUPLICATE] == len(known) - len(set(known))
     assert counts[Kind.UNKNOWN] == len(arrived) - len(known)
