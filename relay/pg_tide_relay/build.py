@@ -23,6 +23,9 @@ from pg_tide_relay.route import compile_topic
 from pg_tide_relay.schemas import Schemas
 from pg_tide_relay.wire_types import Origin
 
+_IN_FLIGHT_MIN: Final = 200
+"""Messages in flight, however small the batches: eight batches of one message were 25 a second on three brokers."""
+
 _OF_REDRIVES: Final = DlqConfig(on_error="park_key", max_parked_keys=100_000, max_in_a_row=1_000_000)
 """A letter that fails again holds up the rest of its key, and nothing stops: its pages are short."""
 
@@ -65,7 +68,10 @@ class PipelineBuilder:
         )
         clock = self._drivers.clock
         # One bucket for messages and redriven ones, and for whatever deliveries follow each other.
-        limits = DeliveryLimits(pace=pace_of(config.rate_limit, clock))
+        limits = DeliveryLimits(
+            batches=max(DeliveryLimits.batches, _IN_FLIGHT_MIN // config.batch_size),
+            pace=pace_of(config.rate_limit, clock),
+        )
         new_delivery = partial(
             Delivery, pipeline=spec.name, shape=shape, log=log, ahead=ahead, limits=limits, clock=clock
         )

@@ -104,7 +104,7 @@ class Reconfigured(_OfConfiguration):
 
     def begin(self) -> None:
         self.scene.configure(
-            batch_size=self.chance.choice((1, 7, 50, 500, 2000)), linger_ms=self.chance.choice((0, 5, 50))
+            batch_size=self.chance.choice((5, 20, 50, 500, 2000)), linger_ms=self.chance.choice((0, 5, 50))
         )
 
 
