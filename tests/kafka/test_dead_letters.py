@@ -1,12 +1,14 @@
 """A message that can't be delivered: kept with everything, passed or parked behind, sent again in order."""
 
+import json
+import subprocess
 from typing import Any
 
 import psycopg
 import pytest
 
 from fix_kafka import MakeTopic, ReadTopic
-from fix_relay import StartRelay
+from fix_relay import PG_TIDE, StartRelay, clean_environment
 from relay_kit import FAST, Tide, alter_topic, first_occurrences, ids, records
 from waiting import eventually
 
@@ -257,3 +259,44 @@ def test_a_pipeline_with_dead_letters_is_not_dropped(
         tide.value("select tide.relay_drop('orders-to-kafka')")
     tide.rows("select * from tide.dlq_discard('orders-to-kafka', reason => 'test', everything => true)")
     tide.value("select tide.relay_drop('orders-to-kafka')")
+
+
+def test_the_command_line_lists_shows_sends_again_and_gives_up(
+    tide: Tide, make_topic: MakeTopic, start_relay: StartRelay
+) -> None:
+    """With the exit codes that scripts rely on, and with bad input."""
+
+    def dlq(*words: str, answer: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*PG_TIDE, "dlq", *words, "--postgres-url", tide.dsn],
+            env=clean_environment(),
+            input=answer,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    topic = make_topic(config=SMALL)
+    tide.outbox()
+    tide.pipeline(topic)
+    bad = [tide.publish(LARGE, key="one"), tide.publish(LARGE, key="two")]
+    start_relay(tide.dsn, *FAST)
+    tide.until_settled()
+    listed = json.loads(dlq("list", "-o", "json").stdout)
+    assert [letter["message_id"] for letter in listed["dead_letters"]] == bad
+    assert "MSG_SIZE_TOO_LARGE" in dlq("show", "orders-to-kafka", str(bad[0])).stdout
+    assert dlq("show", "orders-to-kafka", "7777").returncode == 1
+    misspelt = dlq("list", "orders-to-kafkaa")
+    assert (misspelt.returncode, "did you mean 'orders-to-kafka'?" in misspelt.stderr) == (2, True)
+    assert (nothing := dlq("redrive", "orders-to-kafka")).returncode == 1
+    assert "TD060" in nothing.stderr
+    again = dlq("redrive", "orders-to-kafka", str(bad[0]))
+    assert (again.returncode, "1 of 1 were not delivered" in again.stderr) == (1, True)
+    assert dlq("discard", "orders-to-kafka", str(bad[1]), "--reason", "test", answer="n\n").returncode != 0
+    assert set(states(tide).values()) == {"dead"}
+    assert dlq("discard", "orders-to-kafka", str(bad[1]), "--reason", "test", "--dry-run").returncode == 0
+    assert dlq("discard", "orders-to-kafka", str(bad[1]), "--reason", "test", answer="y\n").returncode == 0
+    alter_topic(tide.bootstrap, topic, max_message_bytes="100000")
+    assert dlq("redrive", "orders-to-kafka", "--all").returncode == 0
+    assert states(tide) == {bad[0]: "redriven", bad[1]: "discarded"}

@@ -197,16 +197,18 @@ def discard(
     They are kept, with the reason, until dlq.retention_days are over.
     """
     del log
-    with _connected(database.postgres_url) as conn, conn.transaction():
-        planned = _rows(
-            conn, "dlq_discard", pipeline=pipeline, reason=reason, ids=ids or None, **asdict(choice)
-        )
+    values = asdict(choice) | {"pipeline": pipeline, "reason": reason, "ids": ids or None}
+    with _connected(database.postgres_url) as conn:
+        # Asked between two transactions: a relay must not wait for rows while somebody thinks.
+        planned = _rows(conn, "dlq_discard", **values | {"dry_run": True})
         if output == "table":
             _tell(planned)
-        if planned and not choice.dry_run and not yes:
-            typer.confirm(
-                f"Discard {len(planned)} dead letters of pipeline {pipeline!r}?", abort=True, err=True
-            )
+        if planned and not choice.dry_run:
+            if not yes:
+                typer.confirm(
+                    f"Discard {len(planned)} dead letters of pipeline {pipeline!r}?", abort=True, err=True
+                )
+            planned = _rows(conn, "dlq_discard", **values)
     if output == "json":
         print_json({"dead_letters": planned, "dry_run": choice.dry_run})
     else:
@@ -243,6 +245,7 @@ def _wait(conn: psycopg.Connection, pipeline: str, ids: Sequence[int]) -> int:
 @contextmanager
 def _connected(dsn: str) -> Iterator[psycopg.Connection]:
     with open_connection(dsn, "dlq") as conn:
+        conn.autocommit = True  # what is asked for has to be seen by the relay while it is waited for
         conn.add_notice_handler(lambda notice: typer.echo(notice.message_primary, err=True))
         try:
             yield conn
