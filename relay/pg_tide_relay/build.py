@@ -15,6 +15,7 @@ from pg_tide_relay.delivery import Delivery, DeliveryLimits
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.errors import ConfigurationError, ErrorClass
+from pg_tide_relay.exactly_once import ExactlyOnceDelivery
 from pg_tide_relay.pace import pace_of
 from pg_tide_relay.pipeline import Pipeline
 from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
@@ -75,14 +76,32 @@ class PipelineBuilder:
         new_delivery = partial(
             Delivery, pipeline=spec.name, shape=shape, log=log, ahead=ahead, limits=limits, clock=clock
         )
+        new_exactly_once = partial(
+            ExactlyOnceDelivery,
+            config,
+            pipeline=spec.name,
+            shape=shape,
+            log=log,
+            ahead=ahead,
+            limits=limits,
+            clock=clock,
+            transactional_id=transactional_id(spec),
+        )
+        exactly_once = config.delivery == "exactly_once"
         recipe = Recipe(
-            new_delivery=partial(new_delivery, config),
+            new_delivery=lambda keep: new_exactly_once(keep=keep) if exactly_once else new_delivery(config),
             new_redrive=partial(new_delivery, config.model_copy(update={"dlq": _OF_REDRIVES})),
+            exactly_once=exactly_once,
             batch_size=config.batch_size,
             request_timeout_ms=config.request_timeout_ms,
             retry=config.retry,
         )
         return Pipeline(spec=spec, recipe=recipe, drivers=self._drivers, log=log)
+
+
+def transactional_id(spec: PipelineSpec) -> str:
+    """The cursor's, whoever drives it: never used for another group, not even for one of the same name."""
+    return f"pg-tide-{spec.group_uid}-0"
 
 
 def _refusal(error: ConfigError | ConfigurationError) -> PipelineReport:

@@ -35,7 +35,7 @@ class Position:
     cur: str | None = None  # end of the open window
     first_id: int | None = None  # smallest id of the window's messages that began after prev
     last_id: int = 0  # the window's messages up to this id are done
-    window_token: UUID | None = None  # random name of the open window
+    window_token: UUID | None = None  # random name of the open window; of a replay pass where that is needed
     replay_from: int | None = None  # a rewind's target
     replay_last: int | None = None  # the replay pass is done up to this id
 
@@ -57,7 +57,7 @@ class Position:
     def exhausted(self) -> Self:
         """No message is left in the replay pass or in the window: the next window comes."""
         if self.replaying:
-            return replace(self, replay_from=None, replay_last=None)
+            return replace(self, replay_from=None, replay_last=None, window_token=None)
         return type(self)(prev=self.cur or self.prev)
 
     def same_window(self, other: "Position") -> bool:

@@ -9,7 +9,7 @@ An absent cluster is no reason for any of this: the same producer waits and send
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,8 +26,9 @@ from pg_tide_relay.dead_letters import Undelivered
 from pg_tide_relay.delivery_state import DeliveryState, Log, Status, Trouble
 from pg_tide_relay.encode import Shape
 from pg_tide_relay.errors import ErrorClass
-from pg_tide_relay.hand_over import HandOver
+from pg_tide_relay.hand_over import Allowed, HandOver
 from pg_tide_relay.kafka_config import BATCH_BYTES, BATCH_BYTES_MIN, is_guarded, producer_properties
+from pg_tide_relay.kafka_cursor import Mark
 from pg_tide_relay.pace import TokenBucket
 from pg_tide_relay.produce import ProducerEvent, RecordProducer
 from pg_tide_relay.producer_end import ProducerEnd
@@ -99,6 +100,10 @@ class Delivery:
         self._discarding = False  # this producer's last reports decide nothing
         self.deadline: float | None = None
         """The lease's end by ``clock``; from then on nothing is handed over. None: no limit."""
+        self.lost: Trouble | None = None
+        """Why only Kafka knows what was delivered: the cursor must be read again. None: that is known here."""
+        self.buried: Collection[tuple[int, int]] = ()
+        """Messages, by id and time, that have open dead letters; for deliveries that don't send those again."""
 
     @property
     def state(self) -> DeliveryState:
@@ -130,6 +135,19 @@ class Delivery:
     def untold(self) -> Iterator[DeadLetter]:
         """Dead letters that ``take_settled`` has not told of yet."""
         return self._window.letters()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether ``submit`` may be called for the first time."""
+        return True
+
+    @property
+    def mark(self) -> Mark | None:
+        """How far Kafka says that the cursor has come; None: it does not say."""
+        return None
+
+    def prepare(self) -> None:
+        """Do what ``is_ready`` waits for."""
 
     def submit(self, batch: Batch) -> None:
         """Take the next batch, ids above all before; hands over at once what can be."""
@@ -254,11 +272,13 @@ class Delivery:
     def _is_drained(self) -> bool:
         return self.outstanding == 0 if self._held else self.idle
 
-    def _build(self) -> bool:
+    def _properties(self) -> dict[str, Any]:
         properties = producer_properties(self._config, self._pipeline, guarded=self._guarded)
-        properties["batch.size"] = self._batch_bytes
+        return {**properties, "batch.size": self._batch_bytes}
+
+    def _build(self) -> bool:
         try:
-            self._producer = self._factory(properties, self._log)
+            self._producer = self._factory(self._properties(), self._log)
         except KafkaException as refused:
             error = refused.args[0]
             trouble = Trouble(error_class=ErrorClass.CONFIGURATION, code=error.name(), cause=error.str())
@@ -272,9 +292,8 @@ class Delivery:
             failures=self._failures,
             undelivered=self.undelivered,
             pipelined=self._guarded,
-            is_open=self._is_open,
+            allowed=Allowed(self._is_open, self._limits.pace),
         )
-        self._hand_over.pace = self._limits.pace
         self._contact.begin()
         self._checks.begin()
         return True

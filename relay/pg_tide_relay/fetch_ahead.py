@@ -32,6 +32,9 @@ class PageSink(Protocol):
         """The database is away, or can't be read from."""
 
 
+OpenWindow = Callable[[Position, Callable[[], None]], None]
+"""Makes a window durable, then calls back."""
+
 _PAGES_ASKED: Final = 2
 """Questions on their way. One more gains nothing, measured; one fewer costs a seventh of the rate."""
 
@@ -78,12 +81,24 @@ def _next_page(
 class FetchAhead:
     """The next pages of one pipeline."""
 
-    def __init__(self, *, reader: Worker, outbox_id: int, batch_size: int, sink: PageSink) -> None:
-        """Begin with nothing remembered; ``start`` says where to fetch."""
+    def __init__(
+        self,
+        *,
+        reader: Worker,
+        outbox_id: int,
+        batch_size: int,
+        sink: PageSink,
+        open_window: OpenWindow | None = None,
+    ) -> None:
+        """Begin with nothing remembered; ``start`` says where to fetch.
+
+        ``open_window``: a window counts only when it was told that it does; None: at once.
+        """
         self._reader = reader
         self._outbox_id = outbox_id
         self._batch_size = batch_size
         self._sink = sink
+        self._open_window = open_window
         self._position: Position | None = None
         self._way: _Way | None = None
         self._looking: object = None  # the look for a window that is under way
@@ -135,7 +150,17 @@ class FetchAhead:
             self.seen = opened.snapshot
             return
         self.seen = None
-        self._go_on_at(self._position.open(opened.snapshot, first_id, uuid4()), opened.connection)
+        window = self._position.open(opened.snapshot, first_id, uuid4())
+        if self._open_window is None:
+            self._go_on_at(window, opened.connection)
+        else:
+            self._looking = look
+            self._open_window(window, partial(self._on_open, look, window))
+
+    def _on_open(self, look: object, window: Position) -> None:
+        if look is self._looking:
+            self._looking = None
+            self._go_on_at(window, None)  # the database remembers it
 
     def fetch(self, room: int) -> None:
         """Ask for the next pages: as many as are wanted at once, and no more than there is room for."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -27,6 +28,13 @@ _CHUNK = 500
 _GATES_MAX = 10_000
 
 
+class Allowed(NamedTuple):
+    """What may be handed over now."""
+
+    is_open: Callable[[], bool]  # anything at all
+    pace: TokenBucket | None = None  # how much; None: all
+
+
 class HandOver:
     """What one producer was given; a new producer gets a new one.
 
@@ -44,9 +52,9 @@ class HandOver:
         failures: list[Failure],
         undelivered: Undelivered,
         pipelined: bool,
-        is_open: Callable[[], bool],
+        allowed: Allowed,
     ) -> None:
-        """``pipelined=False``: one batch at a time, awaited. ``is_open``: may anything be handed over now."""
+        """``pipelined=False``: one batch at a time, awaited."""
         self._producer = producer
         self._window = window
         self._checks = checks
@@ -55,18 +63,30 @@ class HandOver:
         self._failures = failures
         self._undelivered = undelivered
         self._pipelined = pipelined
-        self._is_open = is_open
+        self._is_open, self._pace = allowed
         self._gates: dict[str, Gate] = {}
         # A message whose first record of two is handed over, and what takes the reports of both.
         self._begun: tuple[Batch, int, OnReport] | None = None
-        self.pace: TokenBucket | None = None
-        """How much may be handed over now; None: all."""
+        self.is_ungated = not pipelined
+        """Whether nothing has to be proven of a partition before it is given more than one record."""
+        self.is_quiet: Callable[[], bool] = lambda: producer.outstanding() == 0
+        """Whether a suspect may go: nothing else is on its way."""
         self.count = 0
         """Records handed over."""
         self.alone: tuple[Batch, int] | None = None
         """The suspect that is on its way by itself."""
         self.stopped_by: Trouble | None = None
         """A message that can't be delivered and may not be passed; nothing behind it is handed over."""
+
+    def begin_again(self) -> None:
+        """What was handed over was taken back, by the same producer."""
+        self.alone = self._begun = None
+
+    @property
+    def is_at_suspect(self) -> bool:
+        """Whether the next message has to go alone."""
+        batch = next(self._window.to_hand_over(), None)
+        return batch is not None and batch.next in batch.suspects
 
     def run(self) -> None:
         """Hand over as much as may be handed over now; returns without waiting for anything."""
@@ -83,7 +103,7 @@ class HandOver:
         while not batch.is_handed_over:
             if self.stopped_by or self._failures or self._producer.fatal or not self._is_open():
                 return False
-            chunk = _CHUNK if self.pace is None else min(_CHUNK, self.pace.available())
+            chunk = _CHUNK if self._pace is None else min(_CHUNK, self._pace.available())
             if chunk < 1:
                 return False
             suspect, before = batch.next_suspect(), self.count
@@ -91,8 +111,8 @@ class HandOver:
                 went_on = self._hand_over_many(batch, min(suspect, batch.next + chunk))
             else:
                 went_on = self._hand_over_alone(batch)
-            if self.pace is not None:
-                self.pace.take(self.count - before)
+            if self._pace is not None:
+                self._pace.take(self.count - before)
             if not went_on:
                 return False
             self._producer.poll(0)
@@ -107,7 +127,7 @@ class HandOver:
             batch.suspects.discard(place)
             batch.next = place + 1
             return True
-        if self._has_begun(batch, place) or (self.alone is None and self._producer.outstanding() == 0):
+        if self._has_begun(batch, place) or (self.alone is None and self.is_quiet()):
             went_on = self._hand_over_many(batch, place + 1)
             # Of two records the first may be refused before the second can go.
             is_on_its_way = went_on or self._has_begun(batch, place)
@@ -211,7 +231,7 @@ class HandOver:
         if gate is None:
             if len(self._gates) >= _GATES_MAX and self._producer.outstanding() == 0:
                 self._gates.clear()
-            gate = self._gates[topic] = Gate(partitions, is_open=not self._pipelined)
+            gate = self._gates[topic] = Gate(partitions, is_open=self.is_ungated)
         return gate
 
     def _pass_both(self, gate: Gate, record: Record, batch: Batch, place: int, on_report: OnReport) -> bool:

@@ -62,6 +62,21 @@ def producer_properties(config: PipelineConfig, pipeline: str, *, guarded: bool 
     }
 
 
+def transactional_properties(config: PipelineConfig, transactional_id: str) -> dict[str, Any]:
+    """What is different where a producer's records are in transactions.
+
+    No gapless guarantee: a refused record ends its transaction, and nothing of that is ever read. And a record may
+    time out, because it is taken back then; librdkafka allows no longer than the transaction.
+    """
+    return {
+        "transactional.id": transactional_id,
+        "transaction.timeout.ms": config.transactions.timeout_ms,
+        "message.timeout.ms": config.transactions.timeout_ms,
+        "request.timeout.ms": min(config.request_timeout_ms, config.transactions.timeout_ms),
+        "enable.gapless.guarantee": False,
+    }
+
+
 def admin_properties(config: PipelineConfig, pipeline: str) -> dict[str, Any]:
     """The properties of a client that looks for topics and creates them: a producer's way to the cluster."""
     return {

@@ -8,26 +8,32 @@ forget the rest and read the cursor again.* Nothing here waits: ``step`` does wh
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from enum import Enum, auto
+from functools import partial
 from itertools import chain
 from typing import Final
+from uuid import UUID
 
 import psycopg
 
 from pg_tide_relay.backoff import Backoff
 from pg_tide_relay.cursor import Position
-from pg_tide_relay.delivery_state import Log
+from pg_tide_relay.delivery_state import Log, Trouble
 from pg_tide_relay.error_policy import StateName
-from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.fetch_ahead import FetchAhead
+from pg_tide_relay.kafka_cursor import DatabaseOlderError, is_durable, named, where_to_go_on
 from pg_tide_relay.lease import Lease
 from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
 from pg_tide_relay.poll import CursorDoubtError, Page, WindowsOpened, WindowWanted
 from pg_tide_relay.postgres_errors import is_outage
 from pg_tide_relay.redrive import Redrive, RedriveOf
-from pg_tide_relay.report import PipelineReport, report_of, report_of_database
+from pg_tide_relay.refusals import cursor_in_doubt, older_than_kafka
+from pg_tide_relay.report import report_of, report_of_database
 from pg_tide_relay.settle import Acquired, Claim, NotAcquired, NotOwnerError
 from pg_tide_relay.settling import Settling
 from pg_tide_relay.window import Batch
+
+_ASK_AGAIN_S: Final = 5.0
+"""How often a cursor that Kafka contradicts is looked at again; whoever repairs it makes the relay look at once."""
 
 _FORGIVEN_AFTER_S: Final = 60.0
 """A failure so long after the last one is a new story: an idle pipeline has nothing to settle in between."""
@@ -52,9 +58,12 @@ class Pipeline:
         self._recipe = recipe
         self._drivers = drivers
         self._log = log
-        self._delivery = recipe.new_delivery()
         self._fetch = FetchAhead(
-            reader=drivers.reader, outbox_id=spec.outbox_id, batch_size=recipe.batch_size, sink=self
+            reader=drivers.reader,
+            outbox_id=spec.outbox_id,
+            batch_size=recipe.batch_size,
+            sink=self,
+            open_window=self._open if recipe.exactly_once else None,
         )
         self.lease = Lease(
             writer=drivers.writer,
@@ -65,6 +74,7 @@ class Pipeline:
                 relay_id=drivers.relay_id,
                 lease_ms=drivers.lease_ms,
                 takeover_ms=recipe.request_timeout_ms,
+                exactly_once=recipe.exactly_once,
             ),
             holder=self,
             clock=drivers.clock,
@@ -79,6 +89,7 @@ class Pipeline:
             on_lost=self.on_lost,
             log=log,
         )
+        self._delivery = recipe.new_delivery(self._settling.keep)
         self._redrive = Redrive(
             of=RedriveOf(spec.pipeline_id, spec.version, recipe.batch_size),
             reader=drivers.reader,
@@ -90,6 +101,7 @@ class Pipeline:
             log=log,
         )
         self._start_at: Position | None = None
+        self._known: Sequence[UUID] | None = None  # names that Kafka's newest position may bear
         self._timeline: int | None = None  # of the server that the cursor was read on last
         self._failed_at = 0.0  # the last failure, if nothing was settled since
         self._backoff = Backoff(recipe.retry)
@@ -101,6 +113,8 @@ class Pipeline:
 
     def wants_window(self) -> WindowWanted | None:
         """What to ask for when the pipeline stands between two windows; the main loop asks for all at once."""
+        if self._recipe.exactly_once and not self._delivery.idle:
+            return None  # the cursor's row holds one window, and Kafka's position names it
         return self._fetch.wants_window()
 
     @property
@@ -132,6 +146,8 @@ class Pipeline:
             return
         self._delivery.poll(0.0)
         self._settling.take(self._delivery.take_settled())
+        if self._delivery.lost is not None and self.lease.owned is not None:
+            self._on_delivery_lost(self._delivery.lost)
         self.lease.step(now)
         self._mind_the_lease(now)
         self._settling.step(now)
@@ -142,7 +158,7 @@ class Pipeline:
             self._sign_off_when_done(now)
             return
         if self._phase is Phase.AWAITING and now >= self._run_at and self._is_clear():
-            self._run()
+            self._run(now)
         if self._phase is Phase.RUNNING:
             self._fetch.fetch(self._delivery.room)
 
@@ -185,10 +201,12 @@ class Pipeline:
         if self._phase in (Phase.LEAVING, Phase.LEFT):
             return
         if self._delivery.state.name in (StateName.STOPPED, StateName.ENDED):
-            self._delivery = self._recipe.new_delivery()
+            self._delivery = self._recipe.new_delivery(self._settling.keep)
         self._delivery.deadline = self.lease.deadline
         self._delivery.undelivered.load(acquired.parked)
-        self._start_at = acquired.position()
+        self._delivery.buried = acquired.buried
+        self._delivery.prepare()
+        self._start_at, self._known = acquired.position(), acquired.known_tokens
         self._settling.begin(self._start_at)
         self._phase = Phase.AWAITING
         self._log.info(
@@ -230,17 +248,7 @@ class Pipeline:
         )
 
     def _refuse(self, doubt: str) -> None:
-        group, outbox = self.spec.consumer_group, self.spec.outbox
-        self._drivers.reporter.report(
-            self.spec,
-            PipelineReport(
-                state="error",
-                error_class=ErrorClass.CONFIGURATION,
-                error_code="TD032",
-                error=f"the cursor of group {group!r} on outbox {outbox!r} can't be trusted: {doubt}",
-                cure=f"Repair it; messages may be sent again: select tide.group_rebase('{group}', '{outbox}');",
-            ),
-        )
+        self._drivers.reporter.report(self.spec, cursor_in_doubt(self.spec, doubt))
 
     def _mind_the_lease(self, now: float) -> None:
         if self.lease.deadline:
@@ -256,14 +264,43 @@ class Pipeline:
 
     def _is_clear(self) -> bool:
         """Whether nothing that was handed over under an earlier memory is unanswered."""
-        return self._delivery.can_accept and self._redrive.outstanding == 0
+        return self._delivery.is_ready and self._delivery.can_accept and self._redrive.outstanding == 0
 
-    def _run(self) -> None:
-        assert self._start_at is not None
-        self._delivery.resume()
-        self._fetch.start(self._start_at)
+    def _run(self, now: float) -> None:
+        if self._start_at is None:
+            return  # it is being opened
+        try:
+            start_at = where_to_go_on(self._start_at, self._known, self._delivery.mark)
+        except DatabaseOlderError:
+            self._drivers.reporter.report(self.spec, older_than_kafka(self.spec))
+            self._run_at = now + _ASK_AGAIN_S
+            return
         self._start_at = None
-        self._phase = Phase.RUNNING
+        if self._recipe.exactly_once and not is_durable(start_at, self._known):
+            start_at = named(start_at)
+            self._open(start_at, partial(self._run_from, start_at))
+        else:
+            self._run_from(start_at)
+
+    def _run_from(self, position: Position) -> None:
+        if self._phase is Phase.AWAITING:
+            self._delivery.resume()
+            self._fetch.start(position)
+            self._phase = Phase.RUNNING
+
+    def _open(self, position: Position, on_open: Callable[[], None]) -> None:
+        mark = self._delivery.mark
+        self._settling.open(position, None if mark is None else mark.token, on_open)
+
+    def _on_delivery_lost(self, trouble: Trouble) -> None:
+        """Whether its last transaction was committed is known to Kafka only: begin again with what it says."""
+        self._log.warning(
+            "transaction_in_doubt",
+            error_class=str(trouble.error_class),
+            error_code=trouble.code,
+            cause=trouble.cause,
+        )
+        self._fail(NotOwnerError())
 
     def on_page(self, page: Page, after: Position, before: Position) -> None:
         """Hand a page over, having asked for the next; an empty one still carries the end of its window."""
@@ -355,7 +392,11 @@ class Pipeline:
         state = self._delivery.state
         if state.name is StateName.RUNNING:
             state = self._redrive.state or state
-        is_ours = self.lease.owned is not None and self._phase in (Phase.RUNNING, Phase.LEAVING)
-        if not is_ours or state.name is StateName.ENDED:
+        is_under_way = self._phase in (Phase.RUNNING, Phase.LEAVING) or (
+            self._phase is Phase.AWAITING
+            and not self._delivery.is_ready
+            and state.name is not StateName.RUNNING
+        )
+        if self.lease.owned is None or not is_under_way or state.name is StateName.ENDED:
             return
         self._drivers.reporter.report(self.spec, report_of(state))

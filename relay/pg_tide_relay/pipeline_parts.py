@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pg_tide_relay.config.pace_models import RetryConfig
 from pg_tide_relay.delivery import Delivery
+from pg_tide_relay.exactly_once import Keep
 from pg_tide_relay.postgres import Worker
 from pg_tide_relay.report import Reporter
 
@@ -25,6 +26,7 @@ class PipelineSpec:
     outbox: str
     group_id: int
     consumer_group: str
+    group_uid: UUID
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,8 +46,9 @@ class Drivers:
 class Recipe:
     """What is made of a pipeline's configuration."""
 
-    new_delivery: Callable[[], Delivery]
+    new_delivery: Callable[[Keep], Delivery]
     new_redrive: Callable[[], Delivery]  # of dead letters
     batch_size: int
     request_timeout_ms: int  # how long its last requests may take
     retry: RetryConfig
+    exactly_once: bool = False

@@ -60,7 +60,7 @@ class RecordProducer:
 
     def __init__(self, properties: Mapping[str, Any], log: DebugLog) -> None:
         """Start the client; KafkaException when it refuses a property. Connects in the background."""
-        self._client = Producer(
+        self.client = Producer(
             {
                 **properties,
                 "error_cb": self._on_error,
@@ -68,9 +68,10 @@ class RecordProducer:
                 "logger": _LibrdkafkaLog(log),
             },
         )
+        """librdkafka's own, for whoever drives its transactions."""
         self._events: list[ProducerEvent] = []
         self._fatal = False
-        self.produce = self._client.produce
+        self.produce = self.client.produce
         """The client's own method, for the loop that hands over many records."""
 
     @property
@@ -80,7 +81,7 @@ class RecordProducer:
 
     def outstanding(self) -> int:
         """Messages handed over whose report was not served yet."""
-        return len(self._client)
+        return len(self.client)
 
     def hand_over(self, record: Record, on_report: OnReport) -> bool:
         """Give one record to the client; False when its queue is full: poll, then the same record again.
@@ -97,7 +98,7 @@ class RecordProducer:
     def poll(self, timeout_s: float) -> None:
         """Serve reports and events, waiting at most this long for the first."""
         try:
-            self._client.poll(timeout_s)
+            self.client.poll(timeout_s)
         except KafkaException as raised:
             # A fatal error is raised here instead of going to error_cb; reports follow with later polls.
             self._on_error(raised.args[0])
@@ -112,12 +113,12 @@ class RecordProducer:
 
         Without this the messages behind a fatal error wait for ever: they are neither sent nor reported.
         """
-        self._client.purge(in_queue=True, in_flight=False, blocking=False)
+        self.client.purge(in_queue=True, in_flight=False, blocking=False)
 
     def purge(self) -> None:
         """Take back everything without waiting for answers. Fatal to this producer; its end must follow."""
         self._fatal = True
-        self._client.purge(in_queue=True, in_flight=True, blocking=False)
+        self.client.purge(in_queue=True, in_flight=True, blocking=False)
 
     def note_fatal(self, error: KafkaError) -> None:
         """The client refused a record because it is past use."""
@@ -128,14 +129,14 @@ class RecordProducer:
 
         Where the configuration allows it, asking makes the broker create the topic.
         """
-        found = self._client.list_topics(topic, timeout=timeout_s).topics[topic]
+        found = self.client.list_topics(topic, timeout=timeout_s).topics[topic]
         if found.error is not None:
             raise KafkaException(found.error)
         return len(found.partitions)
 
     def close(self) -> None:
         """Close the connections and wait for the client's threads; call when nothing is outstanding."""
-        self._client.close()
+        self.client.close()
 
     def _on_error(self, error: KafkaError) -> None:
         self._note(error, fatal=error.fatal())

@@ -4,7 +4,7 @@ Every function here is a job for the writing worker. A settle commits asynchrono
 back the settle and everything after it alike, and what it covered is sent again. Ownership commits synchronously.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -38,7 +38,9 @@ class Acquired(CursorRow):
     timeline: int
     taken_over_from: str | None  # the last owner that did not sign off, ever
     taken_over_at: datetime | None
+    known_tokens: Sequence[UUID] | None  # names that the newest position in Kafka may bear; None: any
     parked: Sequence[bytes] = ()  # ordering keys whose messages wait behind a dead letter
+    buried: Collection[tuple[int, int]] = ()  # ids and times of messages ahead that have open dead letters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +62,7 @@ class Claim:
     relay_id: str
     lease_ms: int
     takeover_ms: int  # how long its last requests may take: a successor waits that long after the lease
+    exactly_once: bool = False
 
 
 def acquire(conn: Connection, claim: Claim) -> Acquired | NotAcquired:
@@ -79,10 +82,17 @@ def acquire(conn: Connection, claim: Claim) -> Acquired | NotAcquired:
             parked = conn.execute(
                 SQL(statement("parked_keys")), {"pipeline_id": claim.pipeline_id}
             ).fetchall()
-        return replace(acquired, parked=[key for (key,) in parked])
+            buried = _buried(conn, claim, acquired) if claim.exactly_once else ()
+        return replace(acquired, parked=[key for (key,) in parked], buried=buried)
     row = conn.execute(SQL(statement("cursor_doubt")), {"group_id": claim.group_id}).fetchone()
     doubt, owner, lease_until = row if row is not None else (None, None, None)
     return NotAcquired(doubt=doubt, owner=owner, lease_until=lease_until)
+
+
+def _buried(conn: Connection, claim: Claim, acquired: Acquired) -> Collection[tuple[int, int]]:
+    above = acquired.last_id if acquired.replay_last is None else acquired.replay_last
+    values = {"pipeline_id": claim.pipeline_id, "above": above}
+    return frozenset(conn.execute(SQL(statement("buried")), values).fetchall())
 
 
 def renew(conn: Connection, owned: Sequence[Ownership], lease_ms: int) -> dict[int, bool | None]:
@@ -156,6 +166,47 @@ def settle(
         if letters is not None and letters.letters:
             _add(conn, owned, letters)
     hit("after_settle")
+
+
+def open_durably(
+    conn: Connection, owned: Ownership, position: Position, sent: UUID | None, letters: Letters
+) -> None:
+    """Write a window or a replay pass down, and the name that Kafka's newest position bears, before a record is sent.
+
+    Raises NotOwnerError and CursorLockedError.
+    """
+    hit("before_settle")
+    values: dict[str, Any] = {
+        "group_id": owned.group_id,
+        "token": owned.token,
+        "epoch": owned.epoch,
+        "generation": owned.generation,
+        "timeline": owned.timeline,
+        "prev": position.prev,
+        "cur": position.cur,
+        "first_id": position.first_id,
+        "last_id": position.last_id,
+        "window_token": position.window_token,
+        "replay_from": position.replay_from,
+        "replay_last": position.replay_last,
+        "sent_token": sent,
+    }
+    with conn.transaction():
+        touched = _call(conn, "cursor_open", values)
+        if touched is None:
+            raise CursorLockedError
+        if not touched:
+            raise NotOwnerError
+        if letters.letters:
+            _add(conn, owned, letters)
+    hit("after_settle")
+
+
+def keep(conn: Connection, owned: Ownership, letters: Letters) -> None:
+    """Keep dead letters before the cursor passes them, durably; NotOwnerError."""
+    with conn.transaction():
+        conn.execute(SQL(statement("durably")))
+        _add(conn, owned, letters)
 
 
 def _add(conn: Connection, owned: Ownership, letters: Letters) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Final, cast
+from uuid import UUID
 
 import psycopg
 
@@ -45,6 +46,7 @@ class Settling:
         self._wanted: Position | None = None  # what it may be told
         self._letters: list[DeadLetter] = []  # passed by the wanted position, not written
         self._under_way: Sequence[DeadLetter] = ()
+        self._opening: tuple[Position, UUID | None, Callable[[], None]] | None = None  # to be opened durably
         self._busy = False
         self._at = 0.0
 
@@ -54,7 +56,7 @@ class Settling:
 
     def forget(self) -> None:
         """The cursor has to be read again."""
-        self._settled = self._wanted = None
+        self._settled = self._wanted = self._opening = None
         self._letters, self._under_way = [], ()
 
     def hurry(self) -> None:
@@ -78,9 +80,46 @@ class Settling:
         """Whether the database was told everything."""
         return not self._busy and (self._lease.owned is None or self._wanted in (None, self._settled))
 
+    def open(self, position: Position, sent: UUID | None, on_open: Callable[[], None]) -> None:
+        """Write down where a window or a replay pass begins, durably, then say so; all before it is settled by that.
+
+        ``sent``: the name that Kafka's newest position bears.
+        """
+        self._opening = position, sent, on_open
+        self._at = 0.0
+
+    def keep(self, letters: Sequence[DeadLetter], on_kept: Callable[[], None]) -> None:
+        """Keep dead letters now, durably, then say so."""
+        owned = self._lease.owned
+        if owned is not None:
+            self._writer.submit(
+                partial(settle.keep, owned=owned, letters=self._letters_of(letters)),
+                partial(self._on_kept, letters, owned, on_kept),
+                connection=owned.connection,
+            )
+
+    def _on_kept(
+        self, letters: Sequence[DeadLetter], owned: Ownership, on_kept: Callable[[], None], done: Future[None]
+    ) -> None:
+        if self._lease.owned is not owned:
+            return
+        try:
+            done.result()
+        except (psycopg.Error, NotOwnerError) as error:
+            self._on_lost(error)
+            return
+        self._tell(letters)
+        on_kept()
+
+    def _letters_of(self, letters: Sequence[DeadLetter]) -> settle.Letters:
+        return settle.Letters(self._pipeline_id, self._version, letters)
+
     def step(self, now: float) -> None:
         """Settle when it is due."""
         wanted, owned = self._wanted, self._lease.owned
+        if self._opening is not None and owned is not None:
+            self._open(now, *self._opening, owned)
+            return
         if wanted is None or owned is None or self._settled is None or wanted == self._settled:
             return
         if self._busy or now < self._at:
@@ -95,11 +134,40 @@ class Settling:
                 owned=owned,
                 position=wanted,
                 window_changed=changed,
-                letters=settle.Letters(self._pipeline_id, self._version, self._under_way),
+                letters=self._letters_of(self._under_way),
             ),
             partial(self._on_settled, wanted, owned),
             connection=owned.connection,
         )
+
+    def _open(
+        self, now: float, position: Position, sent: UUID | None, on_open: Callable[[], None], owned: Ownership
+    ) -> None:
+        if self._busy or now < self._at:
+            return
+        self._busy = True
+        self._at = now + _EVERY_S
+        self._under_way, self._letters = self._letters, []
+        self._writer.submit(
+            partial(
+                settle.open_durably,
+                owned=owned,
+                position=position,
+                sent=sent,
+                letters=self._letters_of(self._under_way),
+            ),
+            partial(self._on_opened, position, owned, on_open),
+            connection=owned.connection,
+        )
+
+    def _on_opened(
+        self, position: Position, owned: Ownership, on_open: Callable[[], None], done: Future[None]
+    ) -> None:
+        self._on_settled(position, owned, done)
+        if self._lease.owned is owned and done.exception() is None:
+            self._opening = self._wanted = None
+            self._at = 0.0
+            on_open()
 
     def _on_settled(self, position: Position, owned: Ownership, done: Future[None]) -> None:
         self._busy = False

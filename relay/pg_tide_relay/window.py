@@ -86,6 +86,13 @@ class Batch:
                 if self.outcomes[place] == Outcome.DELIVERED:
                     self.outcomes[place] = Outcome.UNSETTLED
 
+    def take_back(self) -> None:
+        """Nothing behind what ``take_settled`` has told of was delivered after all; other outcomes stay."""
+        for place in range(self.told, len(self.outcomes)):
+            if self.outcomes[place] == Outcome.DELIVERED:
+                self.outcomes[place] = Outcome.UNSETTLED
+        self.restart(repeat_delivered=False)
+
 
 class Settled(NamedTuple):
     """How far a batch is settled."""
@@ -130,6 +137,30 @@ class Window:
         """Everything without an outcome is handed over again, in id order."""
         for batch in self._batches:
             batch.restart(repeat_delivered=repeat_delivered)
+
+    def take_back(self) -> None:
+        """What was delivered, and not told of, is handed over again."""
+        for batch in self._batches:
+            batch.take_back()
+
+    def newest_passed(self) -> tuple[Batch, int] | None:
+        """The last message that was handed over or passed over, with its batch; None: none was."""
+        found = None
+        for batch in self._batches:
+            if batch.next:
+                found = batch, batch.id_at(batch.next - 1)
+            if not batch.is_handed_over:
+                break
+        return found
+
+    def take_letters(self) -> list[DeadLetter]:
+        """Dead letters among the messages passed over, told of by this."""
+        return [letter for batch in self._batches for letter in _letters_before(batch, batch.next)]
+
+    @property
+    def last(self) -> Batch | None:
+        """The newest batch."""
+        return self._batches[-1] if self._batches else None
 
     def take_settled(self) -> list[Settled]:
         """Complete batches, removed, and how far the oldest unfinished one has come since the last call."""

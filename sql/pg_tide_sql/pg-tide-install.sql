@@ -236,6 +236,7 @@ create table tide.consumer_group (
   group_id   integer     generated always as identity,
   outbox_id  integer     not null,
   name       text        not null,
+  uid        uuid        not null default gen_random_uuid(),
   created_at timestamptz not null default clock_timestamp(),
   created_by text        not null default session_user,
   constraint consumer_group_pk primary key (group_id),
@@ -248,6 +249,7 @@ comment on table tide.consumer_group is 'A named cursor over one outbox; groups 
 comment on column tide.consumer_group.group_id is 'Number of the group';
 comment on column tide.consumer_group.outbox_id is 'The outbox it reads';
 comment on column tide.consumer_group.name is 'Name of the group, unique within the outbox';
+comment on column tide.consumer_group.uid is 'Random name that is never used again: its transactional ids and positions in Kafka bear it';
 comment on column tide.consumer_group.created_at is 'When it was created';
 comment on column tide.consumer_group.created_by is 'The session user who created it';
 
@@ -278,10 +280,12 @@ create table tide.cursor (
   settled_at      timestamptz,
   passed_over     pg_snapshot,
   passed_below    bigint,
+  known_tokens    uuid[]      default '{}',
   constraint cursor_pk primary key (group_id, shard),
   constraint cursor_group_fk foreign key (group_id) references tide.consumer_group (group_id) on delete cascade,
   constraint cursor_shard_range check (shards = 1 and shard = 0),
-  constraint cursor_window_whole check ((cur is null) = (first_id is null) and (cur is null) = (window_token is null)),
+  constraint cursor_window_whole check ((cur is null) = (first_id is null)),
+  constraint cursor_token_named check (case when cur is not null then window_token is not null else window_token is null or replay_last is not null end),
   constraint cursor_replay_whole check ((replay_from is null) = (replay_last is null)),
   constraint cursor_owner_whole check ((owner_token is null) = (lease_until is null)),
   constraint cursor_passed_whole check ((passed_over is null) = (passed_below is null))
@@ -294,7 +298,7 @@ comment on column tide.cursor.prev is 'Everything visible in this snapshot is se
 comment on column tide.cursor.cur is 'End of the open window: its messages are visible here and not in prev; null: no window is open';
 comment on column tide.cursor.first_id is 'Smallest id of the window''s messages that began after prev';
 comment on column tide.cursor.last_id is 'The window''s messages up to this id are settled';
-comment on column tide.cursor.window_token is 'Random name of the open window';
+comment on column tide.cursor.window_token is 'Random name of the open window; of a replay pass, where delivery is exactly once';
 comment on column tide.cursor.replay_from is 'A rewind''s target: messages from this id on that are visible in prev are sent again before the next window';
 comment on column tide.cursor.replay_last is 'The replay pass is settled up to this id; null: no pass is under way';
 comment on column tide.cursor.generation is 'Raised by rewind, skip and rebase: whoever remembers an older one must read the cursor again';
@@ -309,6 +313,7 @@ comment on column tide.cursor.taken_over_at is 'When the cursor was last taken f
 comment on column tide.cursor.taken_over_from is 'That owner';
 comment on column tide.cursor.settled_at is 'When a settle moved it last';
 comment on column tide.cursor.passed_over is 'Where the group began at the end, or was moved there: what is visible in this snapshot may never have been sent; null: it began with the oldest message';
+comment on column tide.cursor.known_tokens is 'Where delivery is exactly once: names of windows and passes that the newest position in Kafka may bear; null: any, after a rebase';
 comment on column tide.cursor.passed_below is 'And only messages with ids below this: a rewind sends those from its target on';
 
 create table tide.pipeline (
@@ -1791,6 +1796,30 @@ end $$;
 comment on function tide._cursor_settle_window(integer, integer, uuid, bigint, bigint, integer, pg_snapshot, pg_snapshot, bigint, bigint, uuid) is
   'Moves the cursor into another window, or to the end of one; false: this relay must read the cursor again, null: another transaction holds the row, ask again';
 
+-- Exactly once: before the first record of a window or of a replay pass is written to Kafka, its random name is durable here.
+-- A position that is found in Kafka is then either of a name known here, or this database was set back.
+create function tide._cursor_open(
+  group_id integer, shard integer, owner_token uuid, epoch bigint, generation bigint, timeline integer,
+  prev pg_snapshot, cur pg_snapshot, first_id bigint, last_id bigint, window_token uuid, replay_from bigint, replay_last bigint, sent_token uuid)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  if not tide._cursor_lock(_cursor_open.group_id, _cursor_open.shard) then
+    return null;
+  end if;
+  update tide.cursor c
+     set prev = _cursor_open.prev, cur = _cursor_open.cur, first_id = _cursor_open.first_id, last_id = _cursor_open.last_id,
+         window_token = _cursor_open.window_token, replay_from = _cursor_open.replay_from, replay_last = _cursor_open.replay_last,
+         known_tokens = array_remove(array[_cursor_open.sent_token, _cursor_open.window_token], null),
+         settled_at = clock_timestamp(), stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_open.group_id and c.shard = _cursor_open.shard
+     and c.owner_token = _cursor_open.owner_token and c.epoch = _cursor_open.epoch
+     and c.generation = _cursor_open.generation and tide._timeline() = _cursor_open.timeline;
+  return found;
+end $$;
+comment on function tide._cursor_open(integer, integer, uuid, bigint, bigint, integer, pg_snapshot, pg_snapshot, bigint, bigint, uuid, bigint, bigint, uuid) is
+  'Exactly once: opens a window or a replay pass durably; sent_token is the name that the newest position in Kafka bears. False: this relay must read the cursor again, null: another transaction holds the row, ask again';
+
 -- A commit that waits for the log: makes everything written so far durable. Used when a window's snapshot was taken
 -- at a log position that is not flushed yet, before its first message is sent.
 create function tide._flush() returns void
@@ -2231,7 +2260,7 @@ begin
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = coalesce(group_rebase.from_id, 0), replay_last = coalesce(group_rebase.from_id, 0) - 1,
-         timeline = tide._timeline(), passed_over = null, passed_below = null,
+         timeline = tide._timeline(), passed_over = null, passed_below = null, known_tokens = null,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);
@@ -3098,6 +3127,20 @@ as $$
      "zstd"
     ],
     "expects": "one of \"none\", \"gzip\", \"snappy\", \"lz4\", \"zstd\"",
+    "not_yet": [],
+    "type": "string",
+    "what": "a string"
+   }
+  },
+  "delivery": {
+   "default": "at_least_once",
+   "required": false,
+   "rule": {
+    "enum": [
+     "at_least_once",
+     "exactly_once"
+    ],
+    "expects": "one of \"at_least_once\", \"exactly_once\"",
     "not_yet": [],
     "type": "string",
     "what": "a string"
@@ -4526,6 +4569,70 @@ as $$
     "what": "an object"
    }
   },
+  "transactions": {
+   "default": {
+    "commit_interval_ms": 100,
+    "cursor_topic": "pg_tide_cursors",
+    "timeout_ms": 60000
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "commit_interval_ms": {
+      "default": 100,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 60000 (ms)",
+       "max": 60000,
+       "min": 1,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     },
+     "cursor_topic": {
+      "default": "pg_tide_cursors",
+      "required": false,
+      "rule": {
+       "expects": "a topic name: 1 to 249 letters, digits, \".\", \"_\" and \"-\"",
+       "pattern": "[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}",
+       "type": "string",
+       "what": "a string"
+      }
+     },
+     "timeout_ms": {
+      "default": 60000,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1000 to 900000 (ms)",
+       "max": 900000,
+       "min": 1000,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     }
+    },
+    "not_yet": [],
+    "relations": [
+     {
+      "at": "commit_interval_ms",
+      "message": "must not be above timeout_ms",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "commit_interval_ms",
+         "timeout_ms"
+        ],
+        "test": "above",
+        "values": []
+       }
+      ]
+     }
+    ],
+    "type": "object",
+    "what": "an object"
+   }
+  },
   "transform": {
    "default": {
     "filter": null,
@@ -4934,9 +5041,7 @@ as $$
    }
   }
  },
- "not_yet": [
-  "delivery"
- ],
+ "not_yet": [],
  "relations": [
   {
    "at": "idempotent",
@@ -5818,6 +5923,107 @@ as $$
    ]
   },
   {
+   "at": "acks",
+   "message": "delivery \"exactly_once\" needs acks \"all\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "acks"
+     ],
+     "test": "one_of",
+     "values": [
+      "0",
+      "1"
+     ]
+    },
+    {
+     "keys": [
+      "delivery"
+     ],
+     "test": "one_of",
+     "values": [
+      "exactly_once"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "transactions.cursor_topic",
+   "message": "has no effect unless delivery is \"exactly_once\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "transactions.cursor_topic"
+     ],
+     "test": "none_of",
+     "values": [
+      "pg_tide_cursors"
+     ]
+    },
+    {
+     "keys": [
+      "delivery"
+     ],
+     "test": "none_of",
+     "values": [
+      "exactly_once"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "transactions.commit_interval_ms",
+   "message": "has no effect unless delivery is \"exactly_once\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "transactions.commit_interval_ms"
+     ],
+     "test": "none_of",
+     "values": [
+      100
+     ]
+    },
+    {
+     "keys": [
+      "delivery"
+     ],
+     "test": "none_of",
+     "values": [
+      "exactly_once"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "transactions.timeout_ms",
+   "message": "has no effect unless delivery is \"exactly_once\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "transactions.timeout_ms"
+     ],
+     "test": "none_of",
+     "values": [
+      60000
+     ]
+    },
+    {
+     "keys": [
+      "delivery"
+     ],
+     "test": "none_of",
+     "values": [
+      "exactly_once"
+     ]
+    }
+   ]
+  },
+  {
    "at": "schema_registry.url",
    "message": "required: wire_format \"avro\" needs a schema registry",
    "severity": "error",
@@ -6420,7 +6626,12 @@ as
     (79, 'retry.backoff_max_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '30000', 'The longest pause; attempts go on without end.', 'how late a cure is noticed at most', 'all further pauses'),
     (80, 'rate_limit', 'object', 'an object', null, false, '{"max_messages_per_second": null, "burst_size": null}', 'How fast messages may be handed over.', 'see its keys', null),
     (81, 'rate_limit.max_messages_per_second', 'int', 'a whole number from 1 to 10000000 (messages/s)', 'messages/s', false, 'null', 'Most messages a second that the pipeline sends, resent ones and tombstones included.', 'as fast as the cluster takes them', 'the hand-over to the client'),
-    (82, 'rate_limit.burst_size', 'int', 'a whole number from 1 to 10000000 (messages)', 'messages', false, 'null', 'Most messages that may go at once after a pause. The relay looks every few milliseconds: below a hundredth of the rate the rate is not reached.', 'a second''s worth', 'the hand-over to the client')
+    (82, 'rate_limit.burst_size', 'int', 'a whole number from 1 to 10000000 (messages)', 'messages', false, 'null', 'Most messages that may go at once after a pause. The relay looks every few milliseconds: below a hundredth of the rate the rate is not reached.', 'a second''s worth', 'the hand-over to the client'),
+    (83, 'delivery', 'string', 'one of "at_least_once", "exactly_once"', null, false, '"at_least_once"', '`at_least_once`: a crash may repeat messages. `exactly_once`: in transactions, so that consumers that read with `isolation.level=read_committed` see each message once, whatever dies.', 'needs nothing of the cluster, and costs nothing', 'transactional.id'),
+    (84, 'transactions', 'object', 'an object', null, false, '{"cursor_topic": "pg_tide_cursors", "commit_interval_ms": 100, "timeout_ms": 60000}', 'The transactions of a pipeline that delivers exactly once.', 'see its keys', null),
+    (85, 'transactions.cursor_topic', 'string', 'a topic name: 1 to 249 letters, digits, ".", "_" and "-"', null, false, '"pg_tide_cursors"', 'Topic that keeps how far pipelines have come, one small record in each transaction. The relay creates it with one partition and `cleanup.policy=compact`; one that is there must have both.', 'one topic for all pipelines of a cluster', 'a record in every transaction'),
+    (86, 'transactions.commit_interval_ms', 'int', 'a whole number from 1 to 60000 (ms)', 'ms', false, '100', 'How long a transaction stays open while there are more messages to come; without more it ends at once. Consumers see its records when it ends.', 'hardly felt, and a commit costs milliseconds', 'latency'),
+    (87, 'transactions.timeout_ms', 'int', 'a whole number from 1000 to 900000 (ms)', 'ms', false, '60000', 'How long a transaction may stay open before the cluster ends it: so long a relay that died may hold back the consumers of its topics, if no other takes over. At most the brokers'' `transaction.max.timeout.ms`.', 'Kafka''s own default', 'transaction.timeout.ms')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';
@@ -7143,7 +7354,7 @@ begin
   if _grant_kind.kind = 'relay' then
     execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter to %I', _grant_kind.role);
     execute format('grant execute on function tide._timeline, tide._flush, tide._cursor_acquire, tide._cursor_renew, tide._cursor_release, '
-      || 'tide._cursor_settle, tide._cursor_settle_window, tide._dead_letters_add, tide._redrive_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
+      || 'tide._cursor_settle, tide._cursor_settle_window, tide._cursor_open, tide._dead_letters_add, tide._redrive_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
   else
     perform tide._grant_publishing(_grant_kind.role);
     execute format('grant select on all tables in schema tide to %I', _grant_kind.role);

@@ -19,6 +19,7 @@ from pg_tide_relay.config.registry_models import (
     relations_of_schemas,
 )
 from pg_tide_relay.config.relations import Condition, Relation, only_with, together
+from pg_tide_relay.config.transaction_models import RELATIONS_OF_DELIVERY, Delivery, TransactionsConfig
 from pg_tide_relay.config.wire_models import WIRE_RELATIONS, WireConfig
 
 Brokers = Annotated[
@@ -313,7 +314,18 @@ class PipelineConfig(ConfigModel):
         RateLimitConfig(), description="How fast messages may be handed over."
     )
 
-    NOT_YET: ClassVar[tuple[str, ...]] = ("delivery",)
+    delivery: Annotated[
+        Delivery,
+        About(reason="needs nothing of the cluster, and costs nothing", reaches="transactional.id"),
+    ] = Field(
+        "at_least_once",
+        description="`at_least_once`: a crash may repeat messages. `exactly_once`: in transactions, so that consumers"
+        " that read with `isolation.level=read_committed` see each message once, whatever dies.",
+    )
+    transactions: Annotated[TransactionsConfig, About(reason="see its keys")] = Field(
+        TransactionsConfig(), description="The transactions of a pipeline that delivers exactly once."
+    )
+
     RELATIONS: ClassVar[tuple[Relation, ...]] = (
         Relation(
             at="idempotent",
@@ -328,6 +340,7 @@ class PipelineConfig(ConfigModel):
         *only_with("tls_enabled", True, "tls_ca_cert", "tls_client_cert", "tls_client_key"),
         *together("tls_client_cert", "tls_client_key"),
         *WIRE_RELATIONS,
+        *RELATIONS_OF_DELIVERY,
         *relations_of_schemas(),
         Relation(
             at="acks",

@@ -146,6 +146,7 @@ create table tide.consumer_group (
   group_id   integer     generated always as identity,
   outbox_id  integer     not null,
   name       text        not null,
+  uid        uuid        not null default gen_random_uuid(),
   created_at timestamptz not null default clock_timestamp(),
   created_by text        not null default session_user,
   constraint consumer_group_pk primary key (group_id),
@@ -158,6 +159,7 @@ comment on table tide.consumer_group is 'A named cursor over one outbox; groups 
 comment on column tide.consumer_group.group_id is 'Number of the group';
 comment on column tide.consumer_group.outbox_id is 'The outbox it reads';
 comment on column tide.consumer_group.name is 'Name of the group, unique within the outbox';
+comment on column tide.consumer_group.uid is 'Random name that is never used again: its transactional ids and positions in Kafka bear it';
 comment on column tide.consumer_group.created_at is 'When it was created';
 comment on column tide.consumer_group.created_by is 'The session user who created it';
 
@@ -188,10 +190,12 @@ create table tide.cursor (
   settled_at      timestamptz,
   passed_over     pg_snapshot,
   passed_below    bigint,
+  known_tokens    uuid[]      default '{}',
   constraint cursor_pk primary key (group_id, shard),
   constraint cursor_group_fk foreign key (group_id) references tide.consumer_group (group_id) on delete cascade,
   constraint cursor_shard_range check (shards = 1 and shard = 0),
-  constraint cursor_window_whole check ((cur is null) = (first_id is null) and (cur is null) = (window_token is null)),
+  constraint cursor_window_whole check ((cur is null) = (first_id is null)),
+  constraint cursor_token_named check (case when cur is not null then window_token is not null else window_token is null or replay_last is not null end),
   constraint cursor_replay_whole check ((replay_from is null) = (replay_last is null)),
   constraint cursor_owner_whole check ((owner_token is null) = (lease_until is null)),
   constraint cursor_passed_whole check ((passed_over is null) = (passed_below is null))
@@ -204,7 +208,7 @@ comment on column tide.cursor.prev is 'Everything visible in this snapshot is se
 comment on column tide.cursor.cur is 'End of the open window: its messages are visible here and not in prev; null: no window is open';
 comment on column tide.cursor.first_id is 'Smallest id of the window''s messages that began after prev';
 comment on column tide.cursor.last_id is 'The window''s messages up to this id are settled';
-comment on column tide.cursor.window_token is 'Random name of the open window';
+comment on column tide.cursor.window_token is 'Random name of the open window; of a replay pass, where delivery is exactly once';
 comment on column tide.cursor.replay_from is 'A rewind''s target: messages from this id on that are visible in prev are sent again before the next window';
 comment on column tide.cursor.replay_last is 'The replay pass is settled up to this id; null: no pass is under way';
 comment on column tide.cursor.generation is 'Raised by rewind, skip and rebase: whoever remembers an older one must read the cursor again';
@@ -219,6 +223,7 @@ comment on column tide.cursor.taken_over_at is 'When the cursor was last taken f
 comment on column tide.cursor.taken_over_from is 'That owner';
 comment on column tide.cursor.settled_at is 'When a settle moved it last';
 comment on column tide.cursor.passed_over is 'Where the group began at the end, or was moved there: what is visible in this snapshot may never have been sent; null: it began with the oldest message';
+comment on column tide.cursor.known_tokens is 'Where delivery is exactly once: names of windows and passes that the newest position in Kafka may bear; null: any, after a rebase';
 comment on column tide.cursor.passed_below is 'And only messages with ids below this: a rewind sends those from its target on';
 
 create table tide.pipeline (

@@ -144,6 +144,30 @@ end $$;
 comment on function tide._cursor_settle_window(integer, integer, uuid, bigint, bigint, integer, pg_snapshot, pg_snapshot, bigint, bigint, uuid) is
   'Moves the cursor into another window, or to the end of one; false: this relay must read the cursor again, null: another transaction holds the row, ask again';
 
+-- Exactly once: before the first record of a window or of a replay pass is written to Kafka, its random name is durable here.
+-- A position that is found in Kafka is then either of a name known here, or this database was set back.
+create function tide._cursor_open(
+  group_id integer, shard integer, owner_token uuid, epoch bigint, generation bigint, timeline integer,
+  prev pg_snapshot, cur pg_snapshot, first_id bigint, last_id bigint, window_token uuid, replay_from bigint, replay_last bigint, sent_token uuid)
+returns boolean language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  if not tide._cursor_lock(_cursor_open.group_id, _cursor_open.shard) then
+    return null;
+  end if;
+  update tide.cursor c
+     set prev = _cursor_open.prev, cur = _cursor_open.cur, first_id = _cursor_open.first_id, last_id = _cursor_open.last_id,
+         window_token = _cursor_open.window_token, replay_from = _cursor_open.replay_from, replay_last = _cursor_open.replay_last,
+         known_tokens = array_remove(array[_cursor_open.sent_token, _cursor_open.window_token], null),
+         settled_at = clock_timestamp(), stamp = pg_current_xact_id()::xid
+   where c.group_id = _cursor_open.group_id and c.shard = _cursor_open.shard
+     and c.owner_token = _cursor_open.owner_token and c.epoch = _cursor_open.epoch
+     and c.generation = _cursor_open.generation and tide._timeline() = _cursor_open.timeline;
+  return found;
+end $$;
+comment on function tide._cursor_open(integer, integer, uuid, bigint, bigint, integer, pg_snapshot, pg_snapshot, bigint, bigint, uuid, bigint, bigint, uuid) is
+  'Exactly once: opens a window or a replay pass durably; sent_token is the name that the newest position in Kafka bears. False: this relay must read the cursor again, null: another transaction holds the row, ask again';
+
 -- A commit that waits for the log: makes everything written so far durable. Used when a window's snapshot was taken
 -- at a log position that is not flushed yet, before its first message is sent.
 create function tide._flush() returns void

@@ -69,6 +69,20 @@ as $$
     "what": "a string"
    }
   },
+  "delivery": {
+   "default": "at_least_once",
+   "required": false,
+   "rule": {
+    "enum": [
+     "at_least_once",
+     "exactly_once"
+    ],
+    "expects": "one of \"at_least_once\", \"exactly_once\"",
+    "not_yet": [],
+    "type": "string",
+    "what": "a string"
+   }
+  },
   "dlq": {
    "default": {
     "max_in_a_row": 1000,
@@ -1492,6 +1506,70 @@ as $$
     "what": "an object"
    }
   },
+  "transactions": {
+   "default": {
+    "commit_interval_ms": 100,
+    "cursor_topic": "pg_tide_cursors",
+    "timeout_ms": 60000
+   },
+   "required": false,
+   "rule": {
+    "keys": {
+     "commit_interval_ms": {
+      "default": 100,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1 to 60000 (ms)",
+       "max": 60000,
+       "min": 1,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     },
+     "cursor_topic": {
+      "default": "pg_tide_cursors",
+      "required": false,
+      "rule": {
+       "expects": "a topic name: 1 to 249 letters, digits, \".\", \"_\" and \"-\"",
+       "pattern": "[A-Za-z0-9_-][A-Za-z0-9._-]{0,248}",
+       "type": "string",
+       "what": "a string"
+      }
+     },
+     "timeout_ms": {
+      "default": 60000,
+      "required": false,
+      "rule": {
+       "expects": "a whole number from 1000 to 900000 (ms)",
+       "max": 900000,
+       "min": 1000,
+       "type": "integer",
+       "what": "a whole number"
+      }
+     }
+    },
+    "not_yet": [],
+    "relations": [
+     {
+      "at": "commit_interval_ms",
+      "message": "must not be above timeout_ms",
+      "severity": "error",
+      "when": [
+       {
+        "keys": [
+         "commit_interval_ms",
+         "timeout_ms"
+        ],
+        "test": "above",
+        "values": []
+       }
+      ]
+     }
+    ],
+    "type": "object",
+    "what": "an object"
+   }
+  },
   "transform": {
    "default": {
     "filter": null,
@@ -1900,9 +1978,7 @@ as $$
    }
   }
  },
- "not_yet": [
-  "delivery"
- ],
+ "not_yet": [],
  "relations": [
   {
    "at": "idempotent",
@@ -2784,6 +2860,107 @@ as $$
    ]
   },
   {
+   "at": "acks",
+   "message": "delivery \"exactly_once\" needs acks \"all\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "acks"
+     ],
+     "test": "one_of",
+     "values": [
+      "0",
+      "1"
+     ]
+    },
+    {
+     "keys": [
+      "delivery"
+     ],
+     "test": "one_of",
+     "values": [
+      "exactly_once"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "transactions.cursor_topic",
+   "message": "has no effect unless delivery is \"exactly_once\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "transactions.cursor_topic"
+     ],
+     "test": "none_of",
+     "values": [
+      "pg_tide_cursors"
+     ]
+    },
+    {
+     "keys": [
+      "delivery"
+     ],
+     "test": "none_of",
+     "values": [
+      "exactly_once"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "transactions.commit_interval_ms",
+   "message": "has no effect unless delivery is \"exactly_once\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "transactions.commit_interval_ms"
+     ],
+     "test": "none_of",
+     "values": [
+      100
+     ]
+    },
+    {
+     "keys": [
+      "delivery"
+     ],
+     "test": "none_of",
+     "values": [
+      "exactly_once"
+     ]
+    }
+   ]
+  },
+  {
+   "at": "transactions.timeout_ms",
+   "message": "has no effect unless delivery is \"exactly_once\"",
+   "severity": "error",
+   "when": [
+    {
+     "keys": [
+      "transactions.timeout_ms"
+     ],
+     "test": "none_of",
+     "values": [
+      60000
+     ]
+    },
+    {
+     "keys": [
+      "delivery"
+     ],
+     "test": "none_of",
+     "values": [
+      "exactly_once"
+     ]
+    }
+   ]
+  },
+  {
    "at": "schema_registry.url",
    "message": "required: wire_format \"avro\" needs a schema registry",
    "severity": "error",
@@ -3386,7 +3563,12 @@ as
     (79, 'retry.backoff_max_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '30000', 'The longest pause; attempts go on without end.', 'how late a cure is noticed at most', 'all further pauses'),
     (80, 'rate_limit', 'object', 'an object', null, false, '{"max_messages_per_second": null, "burst_size": null}', 'How fast messages may be handed over.', 'see its keys', null),
     (81, 'rate_limit.max_messages_per_second', 'int', 'a whole number from 1 to 10000000 (messages/s)', 'messages/s', false, 'null', 'Most messages a second that the pipeline sends, resent ones and tombstones included.', 'as fast as the cluster takes them', 'the hand-over to the client'),
-    (82, 'rate_limit.burst_size', 'int', 'a whole number from 1 to 10000000 (messages)', 'messages', false, 'null', 'Most messages that may go at once after a pause. The relay looks every few milliseconds: below a hundredth of the rate the rate is not reached.', 'a second''s worth', 'the hand-over to the client')
+    (82, 'rate_limit.burst_size', 'int', 'a whole number from 1 to 10000000 (messages)', 'messages', false, 'null', 'Most messages that may go at once after a pause. The relay looks every few milliseconds: below a hundredth of the rate the rate is not reached.', 'a second''s worth', 'the hand-over to the client'),
+    (83, 'delivery', 'string', 'one of "at_least_once", "exactly_once"', null, false, '"at_least_once"', '`at_least_once`: a crash may repeat messages. `exactly_once`: in transactions, so that consumers that read with `isolation.level=read_committed` see each message once, whatever dies.', 'needs nothing of the cluster, and costs nothing', 'transactional.id'),
+    (84, 'transactions', 'object', 'an object', null, false, '{"cursor_topic": "pg_tide_cursors", "commit_interval_ms": 100, "timeout_ms": 60000}', 'The transactions of a pipeline that delivers exactly once.', 'see its keys', null),
+    (85, 'transactions.cursor_topic', 'string', 'a topic name: 1 to 249 letters, digits, ".", "_" and "-"', null, false, '"pg_tide_cursors"', 'Topic that keeps how far pipelines have come, one small record in each transaction. The relay creates it with one partition and `cleanup.policy=compact`; one that is there must have both.', 'one topic for all pipelines of a cluster', 'a record in every transaction'),
+    (86, 'transactions.commit_interval_ms', 'int', 'a whole number from 1 to 60000 (ms)', 'ms', false, '100', 'How long a transaction stays open while there are more messages to come; without more it ends at once. Consumers see its records when it ends.', 'hardly felt, and a commit costs milliseconds', 'latency'),
+    (87, 'transactions.timeout_ms', 'int', 'a whole number from 1000 to 900000 (ms)', 'ms', false, '60000', 'How long a transaction may stay open before the cluster ends it: so long a relay that died may hold back the consumers of its topics, if no other takes over. At most the brokers'' `transaction.max.timeout.ms`.', 'Kafka''s own default', 'transaction.timeout.ms')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';

@@ -38,7 +38,7 @@ begin
   if _grant_kind.kind = 'relay' then
     execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter to %I', _grant_kind.role);
     execute format('grant execute on function tide._timeline, tide._flush, tide._cursor_acquire, tide._cursor_renew, tide._cursor_release, '
-      || 'tide._cursor_settle, tide._cursor_settle_window, tide._dead_letters_add, tide._redrive_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
+      || 'tide._cursor_settle, tide._cursor_settle_window, tide._cursor_open, tide._dead_letters_add, tide._redrive_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
   else
     perform tide._grant_publishing(_grant_kind.role);
     execute format('grant select on all tables in schema tide to %I', _grant_kind.role);

@@ -24,7 +24,7 @@ select p.pipeline_id, p.name, p.version, p.enabled,
 -- name: pipeline_load
 -- With the columns of a stored row schema in the place of its version: the relay knows no versions of them.
 select p.pipeline_id, p.name, p.version, p.enabled, tide._config_resolved(p.config, o.name) as config, current_database() as database,
-       p.outbox_id, o.name as outbox, p.group_id, g.name as consumer_group
+       p.outbox_id, o.name as outbox, p.group_id, g.name as consumer_group, g.uid as group_uid
   from tide.pipeline p
   join tide.outbox o on o.outbox_id = p.outbox_id
   join tide.consumer_group g on g.group_id = p.group_id
@@ -32,7 +32,7 @@ select p.pipeline_id, p.name, p.version, p.enabled, tide._config_resolved(p.conf
 
 -- name: cursor_acquire
 select c.prev::text, c.cur::text, c.first_id, c.last_id, c.window_token, c.replay_from, c.replay_last,
-       c.generation, c.epoch, c.timeline, c.taken_over_from, c.taken_over_at
+       c.known_tokens, c.generation, c.epoch, c.timeline, c.taken_over_from, c.taken_over_at
   from tide._cursor_acquire(%(group_id)s::int, 0, %(token)s::uuid, %(relay_id)s::text, %(lease_ms)s::int, %(takeover_ms)s::int) c
 
 -- name: cursor_doubt
@@ -54,6 +54,21 @@ select tide._cursor_settle(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::big
 -- name: cursor_settle_window
 select tide._cursor_settle_window(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(generation)s::bigint, %(timeline)s::int,
   %(prev)s::pg_snapshot, %(cur)s::pg_snapshot, %(first_id)s::bigint, %(last_id)s::bigint, %(window_token)s::uuid)
+
+-- name: cursor_open
+select tide._cursor_open(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(generation)s::bigint, %(timeline)s::int,
+  %(prev)s::pg_snapshot, %(cur)s::pg_snapshot, %(first_id)s::bigint, %(last_id)s::bigint, %(window_token)s::uuid,
+  %(replay_from)s::bigint, %(replay_last)s::bigint, %(sent_token)s::uuid)
+
+-- name: durably
+-- Where the role's or the database's default is off: this transaction waits for the log all the same.
+select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'
+
+-- name: buried
+-- Exactly once: messages whose dead letters were kept, while the transaction in Kafka that passes them may not have been.
+select d.message_id, (extract(epoch from d.created_at - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint
+  from tide.dead_letter d
+ where d.pipeline_id = %(pipeline_id)s::int and d.state in ('dead', 'parked', 'redriving') and d.message_id > %(above)s::bigint
 
 -- name: parked_keys
 -- Whose new messages wait; read when the cursor was acquired, kept in memory by its owner from then on.
