@@ -1,21 +1,23 @@
 """From a stored pipeline to a running one: resolve, validate, compile; or say why it can't run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, cast
+from typing import Final, TypedDict, cast
 
 from structlog.stdlib import BoundLogger
 
 from pg_tide_relay.checks import Ahead
 from pg_tide_relay.config.dlq_models import DlqConfig
 from pg_tide_relay.config.load import load_pipeline_config
+from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
 from pg_tide_relay.config.problems import ConfigError
 from pg_tide_relay.delivery import Delivery, DeliveryLimits
 from pg_tide_relay.delivery_state import Log
-from pg_tide_relay.encode import compile_shape
+from pg_tide_relay.encode import Shape, compile_shape
 from pg_tide_relay.errors import ConfigurationError, ErrorClass
-from pg_tide_relay.exactly_once import ExactlyOnceDelivery
+from pg_tide_relay.exactly_once import ExactlyOnceDelivery, Keep
+from pg_tide_relay.exactly_once_redrive import ExactlyOnceRedrive
 from pg_tide_relay.pace import pace_of
 from pg_tide_relay.pipeline import Pipeline
 from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
@@ -73,30 +75,41 @@ class PipelineBuilder:
             batches=max(DeliveryLimits.batches, _IN_FLIGHT_MIN // config.batch_size),
             pace=pace_of(config.rate_limit, clock),
         )
-        new_delivery = partial(
-            Delivery, pipeline=spec.name, shape=shape, log=log, ahead=ahead, limits=limits, clock=clock
-        )
-        new_exactly_once = partial(
-            ExactlyOnceDelivery,
-            config,
-            pipeline=spec.name,
-            shape=shape,
-            log=log,
-            ahead=ahead,
-            limits=limits,
-            clock=clock,
-            transactional_id=transactional_id(spec),
-        )
+        common = _Common(pipeline=spec.name, shape=shape, log=log, ahead=ahead, limits=limits, clock=clock)
+        of_redrives = config.model_copy(update={"dlq": _OF_REDRIVES})
         exactly_once = config.delivery == "exactly_once"
         recipe = Recipe(
-            new_delivery=lambda keep: new_exactly_once(keep=keep) if exactly_once else new_delivery(config),
-            new_redrive=partial(new_delivery, config.model_copy(update={"dlq": _OF_REDRIVES})),
+            new_delivery=partial(_exactly_once, config, spec, common)
+            if exactly_once
+            else lambda _: Delivery(config, **common),
+            new_redrive=partial(_exactly_once_redrive, of_redrives, spec, common)
+            if exactly_once
+            else partial(Delivery, of_redrives, **common),
             exactly_once=exactly_once,
             batch_size=config.batch_size,
             request_timeout_ms=config.request_timeout_ms,
+            # Whoever follows fences this relay: what it has sent last is refused, and need not be waited for.
+            takeover_ms=0 if exactly_once else config.request_timeout_ms,
             retry=config.retry,
         )
         return Pipeline(spec=spec, recipe=recipe, drivers=self._drivers, log=log)
+
+
+class _Common(TypedDict):
+    pipeline: str
+    shape: Shape
+    log: Log
+    ahead: Ahead
+    limits: DeliveryLimits
+    clock: Callable[[], float]
+
+
+def _exactly_once(config: PipelineConfig, spec: PipelineSpec, common: _Common, keep: Keep) -> Delivery:
+    return ExactlyOnceDelivery(config, **common, transactional_id=transactional_id(spec), keep=keep)
+
+
+def _exactly_once_redrive(config: PipelineConfig, spec: PipelineSpec, common: _Common) -> Delivery:
+    return ExactlyOnceRedrive(config, **common, transactional_id=f"{transactional_id(spec)}-redrive")
 
 
 def transactional_id(spec: PipelineSpec) -> str:

@@ -23,7 +23,7 @@ from pg_tide_relay.hand_over import HandOver
 from pg_tide_relay.kafka_config import BATCH_BYTES_MIN, transactional_properties
 from pg_tide_relay.kafka_cursor import KafkaCursor, Mark
 from pg_tide_relay.kafka_errors import classify
-from pg_tide_relay.produce import RecordProducer
+from pg_tide_relay.produce import RecordProducer, TransactionalProducer
 from pg_tide_relay.producer_end import ProducerEnd
 from pg_tide_relay.recovery import judge, mark_suspects
 from pg_tide_relay.transaction import Ended, Stage, Transactions
@@ -38,7 +38,7 @@ class ExactlyOnceDelivery(Delivery):
 
     def __init__(self, *arguments: Any, transactional_id: str, keep: Keep, **more: Any) -> None:
         """``transactional_id`` is the cursor's alone, whoever drives it."""
-        super().__init__(*arguments, **more)
+        super().__init__(*arguments, **{"producer_factory": TransactionalProducer, **more})
         self._transactional_id = transactional_id
         self._keep = keep
         self._cursor = KafkaCursor(self._config, self._pipeline, transactional_id)
@@ -55,12 +55,19 @@ class ExactlyOnceDelivery(Delivery):
     @property
     def is_ready(self) -> bool:
         """Whether no predecessor can write any more, and ``mark`` is what Kafka says."""
-        return self._transactions is not None and self._transactions.stage is Stage.READY
+        return self._transactions is not None and (
+            self._transactions.stage is Stage.READY
+            or (self._transactions.stage is Stage.OPEN and not self._uncommitted)
+        )
+
+    @property
+    def _newest(self) -> bytes | None:
+        return None if self._transactions is None else self._transactions.newest
 
     @property
     def mark(self) -> Mark | None:
         """How far committed transactions have come; None: there is none."""
-        return None if self._transactions is None else self._transactions.mark
+        return None if self._newest is None else Mark.from_value(self._newest)
 
     @property
     def room(self) -> int:
@@ -184,23 +191,42 @@ class ExactlyOnceDelivery(Delivery):
             return True
         if next(self._window.to_hand_over(), None) is not None:
             return False
-        return self.room == 0 or _is_end(self._window.last)
+        return self.room == 0 or self._is_end()
 
     def _end_transaction(self, transactions: Transactions) -> None:
-        passed = self._window.newest_passed()
-        assert passed is not None, "something was handed over"
         if self._keeping is None:
             self._kept = True
-            if letters := self._window.take_letters():
+            if letters := self._letters_to_keep():
                 self._kept, self._keeping = False, letters
                 self._keep(letters, lambda: self._on_kept(letters))
-        if not self._kept:
-            return
-        batch, last_id = passed
+        if self._kept and transactions.commit(self._new_mark()):
+            self._keeping = None
+
+    def _letters_to_keep(self) -> Sequence[DeadLetter]:
+        """The dead letters that the transaction passes."""
+        return self._window.take_letters()
+
+    def _new_mark(self) -> bytes:
+        """The position behind the last message of the transaction."""
+        assert self._hand_over is not None
+        if self._hand_over.alone is not None:
+            batch, place = self._hand_over.alone  # not passed before it is known what became of it
+            last_id = batch.id_at(place)
+        else:
+            passed = self._window.newest_passed()
+            assert passed is not None, "something was handed over"
+            batch, last_id = passed
         before, _ = _positions(batch)
         assert before.window_token is not None, "windows are opened with a name"
-        if transactions.commit(Mark(before.window_token, last_id)):
-            self._keeping = None
+        return Mark(before.window_token, last_id).as_value()
+
+    def _is_end(self) -> bool:
+        """Whether nothing comes behind the newest batch before all of it is committed."""
+        batch = self._window.last
+        if batch is None:
+            return True
+        _, after = _positions(batch)
+        return after.cur is None and not after.replaying
 
     def _on_kept(self, letters: object) -> None:
         if self._keeping is letters:
@@ -319,11 +345,3 @@ class ExactlyOnceDelivery(Delivery):
 
 def _positions(batch: Batch) -> tuple[Position, Position]:
     return cast("tuple[Position, Position]", batch.position)
-
-
-def _is_end(batch: Batch | None) -> bool:
-    """Whether nothing comes behind this batch before all of it is committed."""
-    if batch is None:
-        return True
-    _, after = _positions(batch)
-    return after.cur is None and not after.replaying

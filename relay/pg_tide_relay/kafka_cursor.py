@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
@@ -120,7 +120,7 @@ class KafkaCursor:
             )
             raise CreationError(KafkaError(KafkaError.INVALID_CONFIG, cause))
 
-    def newest(self, patience_s: float) -> Mark | None:
+    def newest(self, patience_s: float) -> bytes | None:
         """The newest committed record; None: there is none. Blocks until every transaction begun before has ended.
 
         Reads from the end backwards, as far as it has to. KafkaException, _TIMED_OUT when somebody else's transaction
@@ -152,9 +152,9 @@ class KafkaCursor:
             found.append(int(asked[where].result().offset))
         return found[0], found[1]
 
-    def _last_between(self, consumer: Consumer, start: int, end: int, until: float) -> Mark | None:
+    def _last_between(self, consumer: Consumer, start: int, end: int, until: float) -> bytes | None:
         consumer.assign([TopicPartition(self.topic, PARTITION, start)])
-        newest: Mark | None = None
+        newest: bytes | None = None
         while monotonic() < until:
             message = consumer.poll(0.05)
             if message is None:
@@ -163,14 +163,10 @@ class KafkaCursor:
             if error is None:
                 if offset >= end:
                     return newest
-                newest = self._mark_in(message) or newest
+                newest = message.value() if message.key() == self.key else newest
             elif error.code() != KafkaError._PARTITION_EOF:
                 raise KafkaException(error)
             elif offset >= end:
                 return newest
         cause = f"another pipeline's transaction is open on topic {self.topic}: what follows is known when it ends"
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, cause))
-
-    def _mark_in(self, message: Message) -> Mark | None:
-        value = message.value()
-        return Mark.from_value(value) if message.key() == self.key and value is not None else None

@@ -73,7 +73,7 @@ class Pipeline:
                 token=drivers.token,
                 relay_id=drivers.relay_id,
                 lease_ms=drivers.lease_ms,
-                takeover_ms=recipe.request_timeout_ms,
+                takeover_ms=recipe.takeover_ms,
                 exactly_once=recipe.exactly_once,
             ),
             holder=self,

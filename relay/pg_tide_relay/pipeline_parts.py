@@ -50,5 +50,6 @@ class Recipe:
     new_redrive: Callable[[], Delivery]  # of dead letters
     batch_size: int
     request_timeout_ms: int  # how long its last requests may take
+    takeover_ms: int  # how long a successor waits for them, after the lease
     retry: RetryConfig
     exactly_once: bool = False

@@ -214,6 +214,7 @@ class RedrivePage(NamedTuple):
 
     rows: Sequence[Row]
     numbers: Sequence[int]  # of the dead letters
+    asked: Sequence[int] = ()  # when somebody asked for each: microseconds since PostgreSQL's epoch
 
 
 def read_redrive_page(conn: Connection, pipeline_id: int, size: int) -> RedrivePage:
@@ -225,7 +226,9 @@ def read_redrive_page(conn: Connection, pipeline_id: int, size: int) -> RedriveP
         letters.execute(SQL(statement("page_redrive")), values)
     _refuse_standby(conn, pins)
     found = letters.fetchall()
-    return RedrivePage([cast(Row, one[:-1]) for one in found], [one[-1] for one in found])
+    return RedrivePage(
+        [cast(Row, one[:-2]) for one in found], [one[-2] for one in found], [one[-1] for one in found]
+    )
 
 
 def _refuse_standby(conn: Connection, pins: psycopg.Cursor[tuple[Any, ...]]) -> None:

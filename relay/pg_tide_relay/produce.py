@@ -7,7 +7,7 @@ Handed over is not delivered: only a delivery report says so. Everything here be
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, ThrottleEvent
 
@@ -165,6 +165,32 @@ class RecordProducer:
         event = ProducerEvent(error_class=error_class, code=code, cause=error.str(), fatal=fatal)
         if not any((seen.code, seen.fatal) == (event.code, event.fatal) for seen in self._events):
             self._events.append(event)
+
+
+class _Gone:
+    """What is left of a client."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def poll(self, timeout_s: float) -> None:
+        """Serve nothing."""
+
+    def purge(self, **which: bool) -> None:
+        """Take nothing back."""
+
+
+class TransactionalProducer(RecordProducer):
+    """One whose end asks nobody: the client's own would first abort the transaction, however long that takes.
+
+    Whoever has the transactional id next does that, or the cluster when the transaction's time is over.
+    """
+
+    def close(self) -> None:
+        """Close the connections and wait for the client's threads."""
+        gone = cast(Any, _Gone())
+        # The last two references: letting go of them ends the client, here and now.
+        self.client = self.produce = gone
 
 
 def refuses_certificate(error: KafkaError) -> bool:

@@ -132,6 +132,9 @@ class Redrive:
             delivery.poll(0.0)
         if self._lease.owned is None:
             return
+        if delivery is not None and delivery.lost is not None:
+            self._on_lost(NotOwnerError())
+            return
         self._take_outcomes()
         if self._asked or now < self._ask_at:
             return
@@ -145,7 +148,10 @@ class Redrive:
         self._pass += 1
         self._asked = False
         self._batch = self._redriven = None
-        if self._delivery is not None:
+        if self._delivery is not None and self._delivery.lost is not None:
+            self._end()
+            self._wanted = True
+        elif self._delivery is not None:
             self._delivery.forget()
 
     def abandon(self) -> None:
@@ -169,7 +175,11 @@ class Redrive:
             delivery.close()
 
     def _read(self) -> None:
-        if self._delivery is not None and not self._delivery.can_accept:
+        if self._delivery is None:
+            self._delivery = self._new_delivery()
+            self._delivery.deadline = self._lease.deadline
+            self._delivery.prepare()
+        if not (self._delivery.is_ready and self._delivery.can_accept):
             if self._delivery.state.name in (StateName.STOPPED, StateName.ENDED):
                 self._end()
             return
@@ -184,8 +194,8 @@ class Redrive:
         if not page.rows or self._leaving:
             return
         if self._delivery is None:
-            self._delivery = self._new_delivery()
-        self._delivery.deadline = self._lease.deadline
+            self._wanted = True
+            return
         self._delivery.undelivered.load(())
         self._delivery.resume()
         self._letters = []

@@ -12,7 +12,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException
 
 from pg_tide_relay.failpoints import hit
-from pg_tide_relay.kafka_cursor import KafkaCursor, Mark
+from pg_tide_relay.kafka_cursor import PARTITION, KafkaCursor
 from pg_tide_relay.produce import RecordProducer
 from pg_tide_relay.topic_admin import CreationError
 
@@ -48,15 +48,15 @@ class Transactions:
         self._cursor = cursor
         self._worker = worker
         self.stage = Stage.STARTING
-        self.mark: Mark | None = None
-        """What the newest committed record says; known once the stage is not STARTING."""
+        self.newest: bytes | None = None
+        """The newest committed record; known once the stage is not STARTING. None: there is none."""
         self.error: KafkaError | None = None
         """Why the last attempt did not succeed; None: it did, or none was made."""
         self.began_at = 0
         """How many records had been handed over when the transaction began."""
-        self._pending: Mark | None = None
+        self._pending: bytes | None = None
         self._initialised = False
-        self._marked: KafkaError | None = None
+        self._refused: KafkaError | None = None
         self._job: Future[None] = worker.submit(self._start)
 
     @property
@@ -74,15 +74,15 @@ class Transactions:
         self.began_at = handed_over
         self.stage = Stage.OPEN
 
-    def commit(self, mark: Mark) -> bool:
-        """Add the position, and end the transaction; False: the client's queue is full, ask again."""
+    def commit(self, record: bytes) -> bool:
+        """Add this record to it, and end the transaction; False: the client's queue is full, ask again."""
         try:
             self._producer.client.produce(
-                self._cursor.topic, mark.as_value(), self._cursor.key, 0, self._on_mark
+                self._cursor.topic, record, self._cursor.key, PARTITION, self._on_record
             )
         except BufferError:
             return False
-        self._pending = mark
+        self._pending = record
         self._go(Stage.COMMITTING)
         return True
 
@@ -104,11 +104,11 @@ class Transactions:
             return None
         if before is Stage.ABORTING:
             return Ended.ABORTED
-        self.mark = self._pending
+        self.newest = self._pending
         return Ended.COMMITTED
 
-    def _on_mark(self, error: KafkaError | None, _message: object) -> None:
-        self._marked = error
+    def _on_record(self, error: KafkaError | None, _message: object) -> None:
+        self._refused = error
 
     def _on_error(self, raised: BaseException) -> None:
         if isinstance(raised, CreationError):
@@ -123,7 +123,7 @@ class Transactions:
         if may_retry:
             self._submit()
         elif self.stage is Stage.COMMITTING and error.txn_requires_abort():
-            self.error = self._marked or error
+            self.error = self._refused or error
             self._go(Stage.ABORTING)
         else:
             self.stage = Stage.FAILED
@@ -149,7 +149,7 @@ class Transactions:
             self._initialised = True
         # Behind the fence: whatever a predecessor had begun to commit is in the topic now, or never will be.
         hit("after_fence")
-        self.mark = self._cursor.newest(_PATIENCE_S)
+        self.newest = self._cursor.newest(_PATIENCE_S)
 
     def _commit(self) -> None:
         hit("before_commit")

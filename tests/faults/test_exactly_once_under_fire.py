@@ -8,8 +8,7 @@ import pytest
 
 from faults.campaign import Campaign
 from faults.conftest import NewCampaign
-from faults.test_postgres_crash import crash, durable  # noqa: F401  (a fixture)
-from faults.test_standby_promoted import Pair, pair  # noqa: F401  (a fixture)
+from faults.servers import Pair, crash
 from fix_relay import Relay
 from fix_run import Progress
 from pg_tide_dev.databases import Database
@@ -119,7 +118,7 @@ def test_crashes_of_postgresql_under_load_repeat_nothing(
     durable: Database,
     kafka: KafkaServer,
     new_campaign: NewCampaign,
-    chance: random.Random,  # noqa: F811
+    chance: random.Random,
 ) -> None:
     """Nothing is durable there but what asks for it."""
     campaign = new_campaign(durable.dsn, kafka.bootstrap, partitions=3, **ONCE)
@@ -139,7 +138,7 @@ def test_crashes_of_postgresql_under_load_repeat_nothing(
 def test_a_promoted_standby_that_was_behind_stops_the_pipeline_until_somebody_decides(
     pair: Pair,
     kafka: KafkaServer,
-    new_campaign: NewCampaign,  # noqa: F811
+    new_campaign: NewCampaign,
 ) -> None:
     """Kafka's position is of a window that this server never knew; the cure is the statement that the state names."""
     campaign = new_campaign(pair.either, kafka.bootstrap, **ONCE)
@@ -172,7 +171,7 @@ def cure(campaign: Campaign, relay: Relay) -> None:
 def test_a_switchover_repeats_nothing(
     pair: Pair,
     kafka: KafkaServer,
-    new_campaign: NewCampaign,  # noqa: F811
+    new_campaign: NewCampaign,
 ) -> None:
     campaign = new_campaign(pair.either, kafka.bootstrap, **ONCE)
     relay = campaign.start_relay()

@@ -3,14 +3,12 @@
 import random
 import time
 
-import pytest
-
 from faults.campaign import Campaign
 from faults.conftest import NewCampaign
 from faults.ledger import committed_in
-from fix_postgres import NewPostgres, install_schema
+from faults.servers import crash
 from fix_run import Progress
-from pg_tide_dev.databases import Database, create_database
+from pg_tide_dev.databases import Database
 from pg_tide_dev.kafka import KafkaServer
 from waiting import eventually, for_all_of
 
@@ -19,29 +17,6 @@ LONG_LEASE = (
     "--lease-ms",
     "600000",
 )  # renewals commit synchronously and would write the log through for others
-
-NOTHING_IS_WRITTEN_THROUGH = {
-    "synchronous_commit": "off",
-    "wal_writer_delay": "10s",
-    "wal_writer_flush_after": "1GB",
-    "autovacuum": "off",
-}
-"""Only what asks for it is flushed: a crash takes back everything else of the last ten seconds."""
-
-
-@pytest.fixture
-def durable(new_postgres: NewPostgres) -> Database:
-    """A database on a server that a test may crash, where nothing is durable that does not ask for it."""
-    server = new_postgres(18, durable=True, settings=NOTHING_IS_WRITTEN_THROUGH)
-    database = create_database(server)
-    install_schema(database.dsn)
-    return database
-
-
-def crash(database: Database) -> None:
-    """What a crash of the server does; it is back when this returns."""
-    database.server.kill()
-    database.server.start()
 
 
 def test_hazard_02_crashes_under_load_lose_nothing_and_invent_nothing(

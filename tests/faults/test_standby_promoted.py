@@ -1,77 +1,17 @@
 """A standby that was behind is promoted: everything that it holds arrives, and the relay says what happened."""
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import pytest
 
 from faults.campaign import Campaign
 from faults.conftest import NewCampaign
 from faults.ledger import arrived_on
-from fix_postgres import NewPostgres, install_schema
+from faults.servers import Pair
 from fix_relay import Relay
 from fix_run import Progress
 from kafka.verifying import verify_at
-from pg_tide_dev.databases import create_database
 from pg_tide_dev.kafka import KafkaServer
-from pg_tide_dev.postgres import PostgresServer
-from waiting import eventually
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A primary, its standby, and one database on both."""
-
-    primary: PostgresServer
-    standby: PostgresServer
-    name: str
-
-    @property
-    def either(self) -> str:
-        """Connects to whichever accepts writes."""
-        first, second = urlsplit(self.primary.dsn(self.name)), urlsplit(self.standby.dsn(self.name))
-        hosts = f"{first.netloc},{second.hostname}:{second.port}"
-        return urlunsplit((first.scheme, hosts, first.path, "target_session_attrs=read-write", ""))
-
-    def cut(self) -> None:
-        """From now on the standby receives nothing, and answers as if nothing had happened."""
-        with psycopg.connect(self.standby.dsn(), autocommit=True) as connection:
-            connection.execute("alter system set primary_conninfo = ''")
-            connection.execute("select pg_reload_conf()")
-            eventually(
-                lambda: connection.execute("select count(*) from pg_stat_wal_receiver").fetchone() == (0,)
-            )
-
-    def fail_over(self) -> None:
-        """The primary is gone; the standby takes its place, with what it has."""
-        self.primary.kill()
-        self.standby.promote()
-
-    def catch_up(self) -> None:
-        """Wait until the standby has everything."""
-        with psycopg.connect(self.primary.dsn(), autocommit=True) as connection:
-            row = connection.execute("select pg_current_wal_flush_lsn()::text").fetchone()
-        with psycopg.connect(self.standby.dsn(), autocommit=True) as connection:
-            eventually(
-                lambda: (
-                    connection.execute("select pg_last_wal_replay_lsn() >= %s::pg_lsn", row).fetchone()
-                    == (True,)
-                )
-            )
-
-
-@pytest.fixture
-def pair(new_postgres: NewPostgres) -> Iterator[Pair]:
-    """A primary and a standby that streams from it."""
-    primary = new_postgres(18)
-    database = create_database(primary)
-    install_schema(database.dsn)
-    standby = primary.standby()
-    yield Pair(primary, standby, database.name)
-    standby.kill()
 
 
 def fall_behind(pair: Pair, campaign: Campaign, relay: Relay, seed: int) -> None:

@@ -152,7 +152,8 @@ def test_tls_to_a_broker_without_tls_says_so(shared_tide: Tide, shared_relay: Re
     row = shared_tide.until_state("backing_off", outbox)
     assert row.error_class == "cluster_away"
     # Which of the two ends notices first is a race: a failed handshake, or a connection closed in the midst of one.
-    assert row.error is not None and row.error.startswith("ssl://")
+    assert row.error is not None
+    assert row.error.startswith("ssl://")
     assert "SSL handshake failed" in row.error or "SSL_HANDSHAKE" in row.error
     shared_tide.disable(outbox)
 

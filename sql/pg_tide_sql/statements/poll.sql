@@ -85,7 +85,8 @@ select p.id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.cr
 
 -- name: page_redrive
 -- Dead letters that are to be sent, in the order of their messages; bounded by bytes as pages are.
-select p.message_id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.created_at, p.dead_letter_id
+select p.message_id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.headers, p.created_at, p.dead_letter_id,
+       (extract(epoch from p.changed_at - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint
   from (
     select m.*, sum(coalesce(octet_length(m.payload), 0) + coalesce(octet_length(m.old_payload), 0) + coalesce(octet_length(m.headers), 0)
                   + coalesce(octet_length(m.key), 0) + coalesce(octet_length(m.dedup_key), 0))
