@@ -10,6 +10,9 @@ select count(tide.outbox_publish_batch('bench', s.payloads, s.keys)) from (
          array_agg('key-' || i) as keys
     from generate_series(1, %(messages)s) i group by i / 1000) s
 
+-- name: publish_one
+select tide.outbox_publish('bench', '{"id": 1}', key => 'key-1')
+
 -- name: settle_storage
 vacuum (analyze) tide.message
 

@@ -208,12 +208,12 @@ def three(values: Sequence[float]) -> str:
     return " / ".join(f"{value:,.0f}" if value >= 100 else f"{value:.2f}" for value in three)
 
 
-def write_table(table: str, begin: str, end: str) -> None:
-    """Put a table between its marks in docs/performance.md."""
-    text = PERFORMANCE.read_text(encoding="utf-8")
+def write_table(table: str, begin: str, end: str, page: Path = PERFORMANCE) -> None:
+    """Put a table between its marks in a page."""
+    text = page.read_text(encoding="utf-8")
     before, rest = text.split(begin)
     _, after = rest.split(end)
-    PERFORMANCE.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,10 @@ change_events     messages as Debezium's change events
 change_avro       the same in Avro
 change_rows       where the rows of those events come from
 delivery          the batches of one pipeline, until each message has an outcome
+exactly_once      the same in transactions of Kafka
+exactly_once_redrive  and of dead letters
+transaction       one transaction after the other of one producer
+kafka_cursor      how far a pipeline has come, as Kafka knows it
 window            those batches, and the longest prefix that is settled
 hand_over         the loop that runs once per message
 pace              how much of it may go now, where the configuration has a limit
@@ -61,6 +65,7 @@ registry_errors   what a schema registry's answers and silences mean
 error_policy      what is done about each class, and what the operator is told
 contact           is the cluster there; told from reports, events and silence
 dead_letters      what becomes of a message that can't be delivered, and which keys are parked
+refusals          why a pipeline does not begin where its cursor stands
 redrive           sending dead letters again, beside the messages
 recovery          what the reports of a producer that failed mean for its messages
 producer_end      emptying and closing a producer so that nothing of it lands behind its successor

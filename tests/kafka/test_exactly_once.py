@@ -1,4 +1,4 @@
-"""Delivery in transactions: who reads committed records sees each message once, in order, whatever becomes of others."""
+"""Delivery in transactions: who reads committed records sees each message once, in order."""
 
 import json
 from typing import Any
@@ -72,7 +72,9 @@ def test_a_crash_between_a_dead_letter_and_its_transaction_leaves_the_message_to
     assert states(tide) == {bad: "dead"}
 
 
-@pytest.mark.parametrize("failpoint", ["", "before_commit=kill@2", "after_commit=kill@2", "before_redrive_settle=kill"])
+@pytest.mark.parametrize(
+    "failpoint", ["", "before_commit=kill@2", "after_commit=kill@2", "before_redrive_settle=kill"]
+)
 def test_a_redrive_sends_each_dead_letter_once_whatever_dies(
     tide: Tide, make_topic: MakeTopic, start_relay: StartRelay, read_topic: ReadTopic, failpoint: str
 ) -> None:

@@ -10,7 +10,7 @@ from delivery_kit import ORIGIN, a_config, a_row
 from pg_tide_relay.checks import Checks
 from pg_tide_relay.dead_letters import Undelivered
 from pg_tide_relay.encode import compile_shape
-from pg_tide_relay.hand_over import HandOver
+from pg_tide_relay.hand_over import Allowed, HandOver
 from pg_tide_relay.recovery import Failure, mark_suspects
 from pg_tide_relay.window import Batch, Outcome, Window
 
@@ -77,7 +77,7 @@ def hand_over(client: Client, *, guarded: bool = False) -> tuple[HandOver, Batch
         failures=failures,
         undelivered=Undelivered(CONFIG.dlq),
         pipelined=guarded,
-        is_open=lambda: True,
+        allowed=Allowed(is_open=lambda: True),
     )
     return made, batch, failures
 

@@ -14,6 +14,7 @@ models           the keys of a pipeline: the only source of truth
 wire_models      those of the wire formats
 dlq_models       what becomes of a message that can't be delivered
 pace_models      those of pauses between attempts, and of the rate
+transaction_models  how sure delivery is, and how transactions are cut
 registry_models  those of the schema registry and of schemas
 words            what a rule expects, for people
 rules            the models as one JSON document, the rule language

@@ -68,6 +68,12 @@ def test_defaults_are_those_of_the_reference() -> None:
         },
         "retry": {"backoff_ms": 500, "backoff_max_ms": 30000},
         "rate_limit": {"max_messages_per_second": None, "burst_size": None},
+        "delivery": "at_least_once",
+        "transactions": {
+            "cursor_topic": "pg_tide_cursors",
+            "commit_interval_ms": 100,
+            "timeout_ms": 60_000,
+        },
     }
 
 
