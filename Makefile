@@ -28,6 +28,7 @@ nightly: set-up ## the heavy tests and PostgreSQL 16
 
 torture: set-up ## random faults over real servers by SEED=1; FAULTS=200, SLICE=1/1 (a part), MINUTES=40 at most
 	@CI=true PG_TIDE_TORTURE_SEED=$(or $(SEED),1) PG_TIDE_TORTURE_SLICE=$(or $(SLICE),1/1) PG_TIDE_TORTURE_FAULTS=$(or $(FAULTS),200) \
+	  PG_TIDE_TORTURE_DELIVERY=$(or $(DELIVERY),at_least_once) \
 	  PG_TIDE_TORTURE_MINUTES=$(or $(MINUTES),40) $(BIN)/python -m pytest tests/torture/test_torture.py -m nightly $(ARGS)
 
 torture-report: set-up ## write what the slices have found into docs/reliability.md

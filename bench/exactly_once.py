@@ -159,7 +159,7 @@ def _table(rates: dict[str, list[float]], delays: dict[str, list[float]], messag
         f"{messages:,} messages of {VALUE_BYTES} bytes, batch_size 1000, {PARTITIONS} partitions, one broker, "
         f"{len(rates[base])} rounds; min / median / max.",
         "",
-        "| delivery, `commit_interval_ms` | messages/s | part of at least once, same round | ms from commit to consumer |",
+        "| delivery, `commit_interval_ms` | messages/s | part of at least once, same round | ms to a consumer |",
         "|---|---|---|---|",
     ]
     rows += [f"| {way} | {three(rates[way])} | {three(parts(way))} | {three(delays[way])} |" for way in WAYS]

@@ -10,7 +10,7 @@ its cursor again, and a new producer fences this one.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from confluent_kafka import KafkaError
 
@@ -32,6 +32,14 @@ from pg_tide_relay.window import Batch, DeadLetter, Outcome, Settled
 Keep = Callable[[Sequence[DeadLetter], Callable[[], None]], None]
 """Keeps dead letters durably, then says so."""
 
+_PATIENCE_S: Final = 5.0
+_STARTS_FOR: Final = 4
+_STUCK: Final = Trouble(
+    error_class=ErrorClass.CLUSTER_AWAY, cause="a transaction came no further: a new producer takes it back"
+)
+"""The client may wait for a coordinator that has died until the transaction's time is over: seen after a leader was
+killed, for a minute. Here a new producer is no danger, because it fences the old one."""
+
 
 class ExactlyOnceDelivery(Delivery):
     """As ``Delivery``, whose texts hold here too; what is handed over counts as outstanding until it is committed."""
@@ -43,6 +51,8 @@ class ExactlyOnceDelivery(Delivery):
         self._keep = keep
         self._cursor = KafkaCursor(self._config, self._pipeline, transactional_id)
         self._interval_s = self._config.transactions.commit_interval_ms / 1000
+        self._patience_s = max(_PATIENCE_S, 2 * self._config.request_timeout_ms / 1000)
+        self._moved_at = 0.0  # when a transaction last came further
         self._transactions: Transactions | None = None
         self._began = 0.0  # when the open transaction was given its first record
         self._uncommitted = False  # something was handed over, and it is not known to be committed
@@ -128,6 +138,7 @@ class ExactlyOnceDelivery(Delivery):
         assert self._producer is not None
         assert self._hand_over is not None
         self._transactions = Transactions(self._producer, self._cursor, self._worker)
+        self._moved_at = self._clock()
         self._hand_over.is_ungated = True
         self._hand_over.is_quiet = self._is_quiet
         return True
@@ -151,14 +162,22 @@ class ExactlyOnceDelivery(Delivery):
             return
         if transactions.stage is Stage.STARTING:
             self._say_why_not(transactions)
+            if self._clock() - self._moved_at > _STARTS_FOR * self._patience_s:
+                self._give_up_with(None)
             return
         if ended is Ended.COMMITTED:
             self._on_committed(hand_over)
         elif ended is Ended.ABORTED:
             self._on_aborted(transactions, hand_over)
-        self._contact.notice(hand_over.count, self.outstanding)
+        self._mind_the_stuck(hand_over)
         if self._ending is None and not transactions.is_waiting:
             self._go_on(producer, hand_over, transactions)
+
+    def _mind_the_stuck(self, hand_over: HandOver) -> None:
+        if self._contact.notice(hand_over.count, self.outstanding) or not self._uncommitted:
+            self._moved_at = self._clock()
+        elif self._clock() - self._moved_at > self._patience_s:
+            self._be_lost(_STUCK)
 
     def _go_on(self, producer: RecordProducer, hand_over: HandOver, transactions: Transactions) -> None:
         """None is being ended: hand over what may be, and end it when it is time."""

@@ -66,13 +66,15 @@ def transactional_properties(config: PipelineConfig, transactional_id: str) -> d
     """What is different where a producer's records are in transactions.
 
     No gapless guarantee: a refused record ends its transaction, and nothing of that is ever read. And a record may
-    time out, because it is taken back then; librdkafka allows no longer than the transaction.
+    time out, because it is taken back then; librdkafka allows nothing that lasts longer than the transaction.
     """
+    longest_ms = config.transactions.timeout_ms
     return {
         "transactional.id": transactional_id,
-        "transaction.timeout.ms": config.transactions.timeout_ms,
-        "message.timeout.ms": config.transactions.timeout_ms,
-        "request.timeout.ms": min(config.request_timeout_ms, config.transactions.timeout_ms),
+        "transaction.timeout.ms": longest_ms,
+        "message.timeout.ms": longest_ms,
+        "request.timeout.ms": min(config.request_timeout_ms, longest_ms),
+        "socket.timeout.ms": min(_socket_timeout_ms(config.request_timeout_ms), longest_ms),
         "enable.gapless.guarantee": False,
     }
 

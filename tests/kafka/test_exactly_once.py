@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from fix_kafka import MakeTopic, ReadTopic
+from fix_kafka import MakeTopic, NewKafka, ReadTopic, read_records
 from fix_relay import StartRelay
+from pg_tide_dev.kafka import create_topic
 from relay_kit import FAST, Tide, ids
 from waiting import eventually, for_all_of
 
@@ -179,3 +180,27 @@ def test_a_cursor_topic_that_forgets_is_refused(
     assert forgetful in row.error
     assert "cleanup.policy" in row.error
     for_all_of(1.0, lambda: tide.pending() == 1)
+
+
+def test_a_cluster_away_for_longer_than_a_transaction_may_last_repeats_nothing(
+    tide: Tide, new_kafka: NewKafka, start_relay: StartRelay
+) -> None:
+    """The cluster takes back what had begun, a new producer fences the old one, and everything comes once."""
+    broker = new_kafka()
+    create_topic(broker.bootstrap, "away", partitions=2)
+    tide.outbox()
+    keys = {"brokers": broker.bootstrap, "request_timeout_ms": 500, "transactions": {"timeout_ms": 1000}}
+    tide.pipeline("away", **ONCE, **keys)
+    relay = start_relay(tide.dsn, *FAST)
+    expected = tide.publish_many(100, key="one")
+    tide.until_settled()
+    (node,) = broker.node_ids
+    for _ in range(2):
+        expected += tide.publish_many(2000, key="one")
+        broker.pause_node(node)
+        expected += tide.publish_many(100, key="one")
+        tide.until_state("backing_off")
+        for_all_of(6.0, lambda: relay.exit_code is None)  # beyond every patience
+        broker.resume_node(node)
+        tide.until_settled(within=60.0)
+    assert ids(read_records(broker.bootstrap, "away", count=None, timeout_seconds=30.0)) == expected

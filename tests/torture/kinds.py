@@ -15,6 +15,7 @@ class Fault(ABC):
     holds_s: ClassVar[tuple[float, float]] = (0.0, 0.0)  # how long it lasts
     steps: ClassVar[int] = 0  # most further steps that it outlasts
     needs_clock: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False  # whether it makes records come twice, whatever the delivery
 
     def __init__(self, scene: Scene, chance: random.Random) -> None:
         self.scene = scene

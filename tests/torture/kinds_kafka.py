@@ -75,6 +75,7 @@ class TopicDeleted(_OfKafka):
     """
 
     kind = "kafka: topic deleted, made again, pipeline restarted"
+    repeats = True
     holds_s = (0.0, 2.0)
 
     def begin(self) -> None:

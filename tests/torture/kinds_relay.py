@@ -121,6 +121,7 @@ class Disabled(_OfConfiguration):
 
 class Rewound(_OfConfiguration):
     kind = "configuration: group rewound by up to 500 messages"
+    repeats = True
 
     def begin(self) -> None:
         # From what is delivered, not from what waits: else there would be nothing to send again.

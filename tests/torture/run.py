@@ -47,6 +47,7 @@ class Result:
     seed: int
     number: int
     of: int
+    delivery: str = "at_least_once"
     faults: list[Injected] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)  # kinds that this machine can't inject
     seconds: float = 0.0
@@ -67,7 +68,8 @@ class Result:
     def write(self, folder: Path = RESULTS) -> Path:
         """As JSON; the file's name has the seed and the slice."""
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"seed-{self.seed}-slice-{self.number}-of-{self.of}.json"
+        kind = "" if self.delivery == "at_least_once" else f"-{self.delivery}"
+        path = folder / f"seed-{self.seed}-slice-{self.number}-of-{self.of}{kind}.json"
         path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
         return path
 
@@ -77,14 +79,16 @@ def kinds_here(scene: Scene) -> tuple[dict[str, type[Fault]], list[str]]:
     kinds = all_kinds()
     unwanted = os.environ.get("PG_TIDE_TORTURE_WITHOUT", "").split(";")
     left_out = sorted(
-        name for name, kind in kinds.items() if name in unwanted or (kind.needs_clock and scene.clock is None)
+        name
+        for name, kind in kinds.items()
+        if name in unwanted or (kind.needs_clock and scene.clock is None) or (kind.repeats and scene.is_exact)
     )
     return {name: kind for name, kind in kinds.items() if name not in left_out}, left_out
 
 
 def run_slice(scene: Scene, part: Slice, faults: int, minutes: float, progress: Progress) -> Result:
     """Inject the faults of a slice, as many as there is time for; the judgement is in the result."""
-    result = Result(seed=part.seed, number=part.number, of=part.of)
+    result = Result(seed=part.seed, number=part.number, of=part.of, delivery=part.delivery)
     kinds, result.left_out = kinds_here(scene)
     steps = schedule(part, faults, {name: kind.place for name, kind in kinds.items()})
     begun = time.monotonic()
@@ -167,6 +171,8 @@ def _judge(scene: Scene, result: Result) -> None:
     result.messages, result.records = len(steady.committed), steady.records
     for name, ledger in (("steady", steady), ("doomed", doomed)):
         _note(result, name, ledger.verdict)
+        if scene.is_exact:
+            result.verdicts[name]["repeated"] = ledger.duplicates
     unknown = [one for one in scene.load.acknowledged() if steady.committed.find(one) is None]
     wrong = versions.wrong(scene.steady.versions())
     result.verdicts["publishers"] = {

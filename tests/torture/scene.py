@@ -1,7 +1,6 @@
 """A slice's stage: an outbox under load, two pipelines to two topics, two relays that share them."""
 
 import json
-import random
 from typing import Any
 
 import psycopg
@@ -13,6 +12,7 @@ from faults.campaign import Campaign, Load, Where
 from fix_relay import Relay, StartRelay
 from pg_tide_dev.kafka import create_topic
 from torture.clock import new_clock
+from torture.schedule import Slice
 from torture.servers import USER, Servers
 from waiting import eventually
 
@@ -32,17 +32,21 @@ PUBLISHERS = {"publishers": 4, "hold_ms": 30.0, "old_writer": False, "record": T
 class Scene:
     """Everything that faults are injected into."""
 
-    def __init__(self, servers: Servers, start_relay: StartRelay, chance: random.Random) -> None:
+    def __init__(self, servers: Servers, start_relay: StartRelay, part: Slice) -> None:
+        chance = part.chance
         self.servers = servers
         self.clock = new_clock(servers.run.make_folder("clock"))
         self._start_relay = start_relay
-        self._config: dict[str, Any] = {}
+        self.is_exact = part.delivery == "exactly_once"
+        self._config: dict[str, Any] = {"delivery": part.delivery}
         self._started = 0
         self.relays: dict[str, Relay] = {}
         self.all_relays: list[Relay] = []  # those that are gone, too
         self.story: list[str] = []  # what was done last, for a slice that fails
         self._create(STEADY)
         self._create(DOOMED)
+        if self.is_exact:
+            servers.kafka.grant_transactions()
         where = Where(
             dsn=servers.database.dsn,
             bootstrap=servers.kafka.bootstrap,

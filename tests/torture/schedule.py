@@ -17,19 +17,20 @@ class Slice:
     seed: int
     number: int = 1
     of: int = 1
+    delivery: str = "at_least_once"
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.of:
             raise ValueError(f"slice {self.number}/{self.of}: there is no such part")
 
     @classmethod
-    def parse(cls, seed: str, part: str) -> "Slice":
+    def parse(cls, seed: str, part: str, delivery: str = "at_least_once") -> "Slice":
         """From words such as `7` and `2/5`."""
         number, _, of = part.partition("/")
-        return cls(seed=int(seed), number=int(number), of=int(of or 1))
+        return cls(seed=int(seed), number=int(number), of=int(of or 1), delivery=delivery)
 
     def __str__(self) -> str:
-        return f"seed {self.seed}, slice {self.number}/{self.of}"
+        return f"seed {self.seed}, slice {self.number}/{self.of}, {self.delivery}"
 
     @property
     def chance(self) -> random.Random:

@@ -109,6 +109,23 @@ class SecuredKafka:
         for done in admin.create_acls(rights).values():
             done.result(timeout=ADMIN_SECONDS)
 
+    def grant_transactions(self) -> None:
+        """Let relays deliver exactly once, with the rights that docs/exactly-once.md names and no others."""
+        to_cursors = ("CREATE", "WRITE", "READ", "DESCRIBE", "DESCRIBE_CONFIGS")
+        wanted = [(ResourceType.TOPIC, "pg_tide_cursors", ResourcePatternType.LITERAL, to_cursors)]
+        wanted += [
+            (ResourceType.TRANSACTIONAL_ID, "pg-tide-", ResourcePatternType.PREFIXED, ("WRITE", "DESCRIBE"))
+        ]
+        wanted += [(ResourceType.GROUP, "pg-tide-verify-", ResourcePatternType.PREFIXED, ("READ",))]
+        rights = [
+            AclBinding(kind, name, how, f"User:{USER}", "*", AclOperation[operation], AclPermissionType.ALLOW)
+            for kind, name, how, operations in wanted
+            for operation in operations
+        ]
+        admin = self.admin
+        for done in admin.create_acls(rights).values():
+            done.result(timeout=ADMIN_SECONDS)
+
     def revoke_writing(self, topic: str) -> None:
         """Take the right to write back."""
         rights = [AclBindingFilter(*_right(topic, AclOperation.WRITE))]

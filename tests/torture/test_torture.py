@@ -16,6 +16,7 @@ from torture.servers import Servers, servers
 
 SEED = os.environ.get("PG_TIDE_TORTURE_SEED", "1")
 PART = os.environ.get("PG_TIDE_TORTURE_SLICE", "1/1")
+DELIVERY = os.environ.get("PG_TIDE_TORTURE_DELIVERY", "at_least_once")
 FAULTS = int(os.environ.get("PG_TIDE_TORTURE_FAULTS", "200"))
 MINUTES = float(os.environ.get("PG_TIDE_TORTURE_MINUTES", "40"))
 SHORT, SHORT_FAULTS, SHORT_MINUTES = Slice(seed=77), 34, 3.0
@@ -32,9 +33,9 @@ def torture(
     on_stage: Servers, start_relay: StartRelay, progress: Progress, part: Slice, faults: int, minutes: float
 ) -> Result:
     """Run a slice and tell of it; fails when a promise was broken."""
-    again = f"make torture SEED={part.seed} SLICE={part.number}/{part.of} FAULTS={FAULTS}"
+    again = f"make torture SEED={part.seed} SLICE={part.number}/{part.of} FAULTS={FAULTS} DELIVERY={part.delivery}"
     progress(f"{part}: {faults} faults. The same again: {again}")
-    scene = Scene(on_stage, start_relay, part.chance)
+    scene = Scene(on_stage, start_relay, part)
     result = run_slice(scene, part, faults, minutes, progress)
     progress(
         f"{part}: {len(result.faults)} faults, {result.messages} messages, {result.records} records,"
@@ -61,5 +62,5 @@ def test_a_slice_loses_and_reorders_nothing(
     on_stage: Servers, start_relay: StartRelay, progress: Progress
 ) -> None:
     """What `make torture` runs; its result is written for `make torture-report`."""
-    part = Slice.parse(SEED, PART)
+    part = Slice.parse(SEED, PART, DELIVERY)
     torture(on_stage, start_relay, progress, part, part.share(FAULTS), MINUTES)
