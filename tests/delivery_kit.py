@@ -8,7 +8,8 @@ import pytest
 from confluent_kafka import Message
 
 from pg_tide_relay.config.models import PipelineConfig
-from pg_tide_relay.delivery import Delivery, DeliveryLimits, ProducerFactory
+from pg_tide_relay.delivery import Delivery
+from pg_tide_relay.delivery_limits import DeliveryLimits, ProducerFactory
 from pg_tide_relay.encode import compile_shape
 from pg_tide_relay.message import POSTGRES_EPOCH_US, Row
 from pg_tide_relay.pace import pace_of

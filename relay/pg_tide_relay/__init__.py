@@ -38,6 +38,7 @@ change_events     messages as Debezium's change events
 change_avro       the same in Avro
 change_rows       where the rows of those events come from
 delivery          the batches of one pipeline, until each message has an outcome
+delivery_limits   what bounds it
 exactly_once      the same in transactions of Kafka
 exactly_once_redrive  and of dead letters
 transaction       one transaction after the other of one producer

@@ -12,7 +12,8 @@ from pg_tide_relay.config.load import load_pipeline_config
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.placeholders import ALLOWED_BY_DEFAULT
 from pg_tide_relay.config.problems import ConfigError
-from pg_tide_relay.delivery import Delivery, DeliveryLimits
+from pg_tide_relay.delivery import Delivery
+from pg_tide_relay.delivery_limits import DeliveryLimits
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.encode import Shape, compile_shape
 from pg_tide_relay.errors import ConfigurationError, ErrorClass

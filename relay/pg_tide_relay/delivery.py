@@ -9,9 +9,9 @@ An absent cluster is no reason for any of this: the same producer waits and send
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -23,13 +23,13 @@ from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.templates import placeholders
 from pg_tide_relay.contact import Contact
 from pg_tide_relay.dead_letters import Undelivered
+from pg_tide_relay.delivery_limits import DeliveryLimits, ProducerFactory
 from pg_tide_relay.delivery_state import DeliveryState, Log, Status, Trouble
 from pg_tide_relay.encode import Shape
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.hand_over import Allowed, HandOver
 from pg_tide_relay.kafka_config import BATCH_BYTES, BATCH_BYTES_MIN, is_guarded, producer_properties
 from pg_tide_relay.kafka_cursor import Mark
-from pg_tide_relay.pace import TokenBucket
 from pg_tide_relay.produce import ProducerEvent, RecordProducer
 from pg_tide_relay.producer_end import ProducerEnd
 from pg_tide_relay.recovery import Failure, Judgement, judge, mark_suspects
@@ -38,18 +38,6 @@ from pg_tide_relay.window import Batch, DeadLetter, Settled, Window
 # How long a wait for reports may keep the answer about a topic or a schema waiting.
 _CHECK_STEP_S = 0.005
 _DRAIN_STEP_S = 0.05
-
-ProducerFactory = Callable[[Mapping[str, Any], Log], RecordProducer]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliveryLimits:
-    """What one pipeline may keep in memory, how fast it may be, and how patient it is."""
-
-    batches: int = 8  # in flight; more gain nothing, measured with a broker 20 ms away
-    bytes: int = 16 * 1024 * 1024  # of rows in flight; the last batch may go beyond
-    pace: TokenBucket | None = None  # how fast it may be
-    close_s: float = 5.0  # the end of a producer, connections and threads
 
 
 class Delivery:
@@ -82,7 +70,8 @@ class Delivery:
         self._window = Window()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"delivery-{pipeline}")
         self._checks = checks_of(config, pipeline, self._worker, clock, ahead)
-        self._contact = Contact(self._status, clock, config.request_timeout_ms / 1000, config.brokers)
+        self._patience_s = config.request_timeout_ms / 1000
+        self._contact = Contact(self._status, clock, self._patience_s, config.brokers)
         self._failures: list[Failure] = []  # reports of this producer that name an error
         self._fatal_events: list[ProducerEvent] = []
         self._backoff = Backoff(config.retry)
@@ -94,9 +83,7 @@ class Delivery:
         self._ending: ProducerEnd | None = None
         self._paused_until = clock()
         self._stopped_by: Trouble | None = None
-        self._held = False
-        self._connect_ahead = False
-        self._forgetting = False
+        self._held = self._connect_ahead = self._forgetting = False
         self._discarding = False  # this producer's last reports decide nothing
         self.deadline: float | None = None
         """The lease's end by ``clock``; from then on nothing is handed over. None: no limit."""
@@ -217,8 +204,6 @@ class Delivery:
         self._worker.shutdown(wait=False)
         self._status.ended()
 
-    # -- one step ------------------------------------------------------------------------------------
-
     def _wait(self, timeout_s: float) -> None:
         producer = self._producer
         if self._ending is not None:
@@ -273,8 +258,8 @@ class Delivery:
         return self.outstanding == 0 if self._held else self.idle
 
     def _properties(self) -> dict[str, Any]:
-        properties = producer_properties(self._config, self._pipeline, guarded=self._guarded)
-        return {**properties, "batch.size": self._batch_bytes}
+        made = producer_properties(self._config, self._pipeline, guarded=self._guarded)
+        return made | {"batch.size": self._batch_bytes}
 
     def _build(self) -> bool:
         try:
@@ -313,14 +298,11 @@ class Delivery:
         elif waiting and not self._checks.waiting:
             self._contact.answered()
 
-    # -- from one producer to the next ---------------------------------------------------------------
-
     def _give_up(self, producer: RecordProducer, stopped_by: Trouble | None = None) -> None:
         """This producer is past use, or a message stops the pipeline: let its requests be answered first."""
         self._stopped_by = stopped_by
         self._checks.cancel()
-        patience_s = self._config.request_timeout_ms / 1000
-        self._ending = ProducerEnd(producer, self._worker, self._clock, patience_s)
+        self._ending = ProducerEnd(producer, self._worker, self._clock, self._patience_s)
 
     def _end_producer(self, ending: ProducerEnd) -> None:
         if self._producer is None or self._hand_over is None:

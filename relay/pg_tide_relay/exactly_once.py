@@ -51,7 +51,7 @@ class ExactlyOnceDelivery(Delivery):
         self._keep = keep
         self._cursor = KafkaCursor(self._config, self._pipeline, transactional_id)
         self._interval_s = self._config.transactions.commit_interval_ms / 1000
-        self._patience_s = max(_PATIENCE_S, 2 * self._config.request_timeout_ms / 1000)
+        self._stuck_s = max(_PATIENCE_S, 2 * self._config.request_timeout_ms / 1000)
         self._moved_at = 0.0  # when a transaction last came further
         self._transactions: Transactions | None = None
         self._began = 0.0  # when the open transaction was given its first record
@@ -162,7 +162,7 @@ class ExactlyOnceDelivery(Delivery):
             return
         if transactions.stage is Stage.STARTING:
             self._say_why_not(transactions)
-            if self._clock() - self._moved_at > _STARTS_FOR * self._patience_s:
+            if self._clock() - self._moved_at > _STARTS_FOR * self._stuck_s:
                 self._give_up_with(None)
             return
         if ended is Ended.COMMITTED:
@@ -176,7 +176,7 @@ class ExactlyOnceDelivery(Delivery):
     def _mind_the_stuck(self, hand_over: HandOver) -> None:
         if self._contact.notice(hand_over.count, self.outstanding) or not self._uncommitted:
             self._moved_at = self._clock()
-        elif self._clock() - self._moved_at > self._patience_s:
+        elif self._clock() - self._moved_at > self._stuck_s:
             self._be_lost(_STUCK)
 
     def _go_on(self, producer: RecordProducer, hand_over: HandOver, transactions: Transactions) -> None:
