@@ -299,6 +299,9 @@ class ExactlyOnceDelivery(Delivery):
             self._be_lost(trouble)
         elif trouble.error_class is not ErrorClass.MESSAGE:
             self._paused_until = self._clock() + self._pause_after(trouble)
+            if trouble.topic == self._cursor.topic:
+                self._cursor.look_again()
+                self._give_up_with(None)
         elif judgement is not None and judgement.too_large and suspects > 1:
             self._batch_bytes = max(BATCH_BYTES_MIN, self._batch_bytes // 2)
             self._give_up_with(None)

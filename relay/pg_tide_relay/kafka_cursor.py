@@ -103,6 +103,10 @@ class KafkaCursor:
         self._refuse_unless_kept()
         self._is_there = True
 
+    def look_again(self) -> None:
+        """The topic may be gone."""
+        self._is_there = False
+
     def _refuse_unless_kept(self) -> None:
         """A topic that forgets by time or size would forget where a pipeline stands. Not asked where it may not be."""
         resource = ConfigResource(ResourceType.TOPIC, self.topic)
