@@ -166,3 +166,27 @@ def _has_passed(campaign: Campaign, message_id: int) -> bool:
      where m.id = %s and c.owner = 'second'"""
     with campaign.connect() as connection:
         return connection.execute(query, [message_id]).fetchone() == (True,)
+
+
+def test_exactly_once_stays_so_while_shards_become_more_and_fewer(
+    database18: Database, kafka: KafkaServer, new_campaign: NewCampaign, chance: random.Random
+) -> None:
+    """A relay dies on the way; and a shard of a number that was there before finds its old position in Kafka."""
+    once = {"delivery": "exactly_once", "transactions": {"commit_interval_ms": 20}}
+    campaign = new_campaign(database18.dsn, kafka.bootstrap, partitions=3, shards=3, **once)
+    load = campaign.load({"seed": chance.randrange(10**6), **LOAD})
+    relay = campaign.start_relay(env={"PG_TIDE_FAILPOINTS": "before_shards_pass=kill@2"})
+    campaign.wait_until_it_settles(relay)
+    campaign.configure(shards=2)
+    assert relay.wait() == -signal.SIGKILL, relay.process.tail()
+    relay = campaign.start_relay()
+    relay.wait_for(lambda: all_run(campaign, 2))
+    campaign.wait_until_it_settles(relay)
+    campaign.configure(shards=3)
+    relay.wait_for(lambda: all_run(campaign, 3))
+    campaign.wait_until_it_settles(relay)
+    load.stop()
+    campaign.wait_until_delivered(relay)
+    ledger = campaign.ledger()
+    assert ledger.verdict.is_clean, str(ledger.verdict)
+    assert ledger.duplicates == 0

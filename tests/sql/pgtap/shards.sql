@@ -1,6 +1,6 @@
 -- Shards: how many cursors a group has, and how that changes.
 begin;
-select plan(51);
+select plan(52);
 
 create function shards(n integer) returns jsonb language sql as $$ select minimal_config() || jsonb_build_object('shards', n) $$;
 create function token(n integer) returns uuid language sql as $$ select ('00000000-0000-4000-8000-00000000000' || n)::uuid $$;
@@ -80,6 +80,11 @@ select results_eq($$select c.prev::text, c.last_id, c.generation > w.generation,
   $$select w.prev::text, 0::bigint, true, true from was w cross join generate_series(1, 3) where w.shard = 0$$, 'the oldest place, for all');
 select refuses($$select tide.relay_set_outbox('p', 'orders', 'g', shards(3) || '{"message_key": "${env:PREFIX}-{key}"}')$$, 'TD020',
   'the configuration of pipeline ''p'' is not valid: with several shards, what decides a record''s key must not depend on a relay''s environment', 'Write the value%', 'references');
+
+select tide.relay_set_outbox('p', 'orders', 'g', shards(3) || '{"message_key": "{outbox_id}", "delivery": "exactly_once"}');
+select refuses($$select tide.relay_set_outbox('p', 'orders', 'g', shards(3) || '{"message_key": "{key}", "delivery": "exactly_once"}')$$, 'TD070',
+  'pipeline ''p'' delivers exactly once, and has several shards: this change would send messages again', 'Set shards to 1 first%', 'what may not be sent twice');
+select tide.relay_set_outbox('p', 'orders', 'g', shards(3) || '{"message_key": "{outbox_id}"}');
 
 -- At once, for a pipeline that can't come to a common place.
 select tide.relay_set_outbox('p', 'orders', 'g', shards(2) || '{"message_key": "{outbox_id}"}');
