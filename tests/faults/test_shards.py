@@ -77,7 +77,7 @@ def test_a_relay_killed_beside_another_one_is_followed_shard_by_shard(
 def test_shards_become_more_and_fewer_under_load_and_nothing_is_sent_twice(
     database18: Database, kafka: KafkaServer, new_campaign: NewCampaign, chance: random.Random
 ) -> None:
-    """From one to four to two; from four on over two relays."""
+    """From one to four to two."""
     campaign = new_campaign(database18.dsn, kafka.bootstrap, partitions=3)
     load = campaign.load({"seed": chance.randrange(10**6), **LOAD})
     relay = campaign.start_relay()
@@ -114,6 +114,7 @@ def test_two_relays_meet_at_the_barrier_and_nothing_is_sent_twice(
     assert ledger.duplicates == 0
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("failpoint", ["before_shards_pass", "after_shards_pass"])
 def test_a_relay_killed_at_the_barrier_is_followed(
     database18: Database,
