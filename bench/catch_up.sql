@@ -24,3 +24,12 @@ select tide.relay_set_outbox('bench', 'bench', 'bench', %(config)s)
 
 -- name: drop_pipeline
 select tide.relay_drop('bench')
+
+-- name: set_pipeline_latest
+select tide.relay_set_outbox('bench', 'bench', 'bench', %(config)s, start => 'latest')
+
+-- name: drop_group
+select tide.group_drop('bench', 'bench')
+
+-- name: transactions
+select xact_commit from pg_stat_database where datname = current_database()

@@ -76,7 +76,7 @@ def main() -> int:
                 _measure(kafka, options.messages, lambda topic: _raw(kafka, topic, options.messages))
             )
             for batch_size, rates in ((1000, results.batch_1000), (None, results.defaults)):
-                _publish(database, options.messages)
+                fill(database, options.messages)
                 rates.append(
                     _measure(
                         kafka,
@@ -104,12 +104,13 @@ def _measure(kafka: KafkaServer, messages: int, produce: Callable[[str], None]) 
     os.sync()  # what was written before is nobody's cost here
     try:
         produce(topic)
-        return _rate(kafka.bootstrap, topic, messages)
+        return rate_of(kafka.bootstrap, topic, messages)
     finally:
         delete_topic(kafka.bootstrap, topic)
 
 
-def _rate(bootstrap: str, topic: str, messages: int) -> float:
+def rate_of(bootstrap: str, topic: str, messages: int) -> float:
+    """Messages per second between the first and the last append to a topic that has them all."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topic, "enable.auto.commit": False})
     times: list[int] = []
     count = 0
@@ -147,7 +148,8 @@ def _raw(kafka: KafkaServer, topic: str, messages: int) -> None:
     subprocess.run([sys.executable, loop, *arguments], check=True)
 
 
-def _publish(database: Database, messages: int) -> None:
+def fill(database: Database, messages: int) -> None:
+    """An outbox in which so many messages wait."""
     with psycopg.connect(database.dsn, autocommit=True) as conn:
         conn.execute(STATEMENTS["fresh_outbox"])
         conn.execute(STATEMENTS["fill"], {"messages": messages, "pad": VALUE_BYTES})

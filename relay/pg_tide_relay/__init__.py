@@ -33,6 +33,7 @@ route             the record's topic and key
 wire              the wire format that a configuration asks for
 wire_types        what every wire format is given and gives back
 wire_avro         payloads in Avro, framed with the id of their schema
+shards            which messages fall to one shard
 schemas           the schemas that records need, and what the registry has for them
 change_events     messages as Debezium's change events
 change_avro       the same in Avro
@@ -54,6 +55,7 @@ schema_checks     asking the registry while delivery goes on
 registry          one question to a schema registry, and its answer
 kafka_config      from a configuration to the properties of librdkafka
 produce           one Kafka producer, its reports and events
+barrier           the place where all shards stop, so that their number can change
 settling          what may be settled of one cursor, and when
 settle            writing the position down, dead letters with it, and the right to do so
 

@@ -25,6 +25,7 @@ from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
 from pg_tide_relay.report import PipelineReport
 from pg_tide_relay.route import compile_topic
 from pg_tide_relay.schemas import Schemas
+from pg_tide_relay.shards import compile_mine
 from pg_tide_relay.wire_types import Origin
 
 _IN_FLIGHT_MIN: Final = 200
@@ -53,13 +54,16 @@ class PipelineBuilder:
 
     def build(self, spec: PipelineSpec) -> Pipeline | None:
         """The pipeline; None when its configuration can't be used here, which is then in its state."""
-        log = cast(
-            Log, self._log.bind(pipeline=spec.name, outbox=spec.outbox, consumer_group=spec.consumer_group)
-        )
+        told = {"pipeline": spec.name, "outbox": spec.outbox, "consumer_group": spec.consumer_group}
+        if spec.shards > 1:
+            told["shard"] = f"{spec.shard} of {spec.shards}"
+        log = cast(Log, self._log.bind(**told))
         try:
             config = load_pipeline_config(spec.config, self._environ, self._allowed)
             schemas = Schemas()
-            shape = compile_shape(config, Origin(spec.outbox, spec.database), schemas)
+            origin = Origin(spec.outbox, spec.database)
+            shape = compile_shape(config, origin, schemas)
+            mine = compile_mine(config, origin, spec.shard, spec.shards)
             topic = compile_topic(config.topic, spec.outbox)
         except (ConfigError, ConfigurationError) as error:
             log.warning("pipeline_configuration", cause=str(error))
@@ -74,7 +78,7 @@ class PipelineBuilder:
         # One bucket for messages and redriven ones, and for whatever deliveries follow each other.
         limits = DeliveryLimits(
             batches=max(DeliveryLimits.batches, _IN_FLIGHT_MIN // config.batch_size),
-            pace=pace_of(config.rate_limit, clock),
+            pace=pace_of(config.rate_limit, clock, spec.shards),
         )
         common = _Common(pipeline=spec.name, shape=shape, log=log, ahead=ahead, limits=limits, clock=clock)
         of_redrives = config.model_copy(update={"dlq": _OF_REDRIVES})
@@ -87,6 +91,7 @@ class PipelineBuilder:
             if exactly_once
             else partial(Delivery, of_redrives, **common),
             exactly_once=exactly_once,
+            mine=mine,
             batch_size=config.batch_size,
             request_timeout_ms=config.request_timeout_ms,
             # Whoever follows fences this relay: what it has sent last is refused, and need not be waited for.
@@ -115,7 +120,7 @@ def _exactly_once_redrive(config: PipelineConfig, spec: PipelineSpec, common: _C
 
 def transactional_id(spec: PipelineSpec) -> str:
     """The cursor's, whoever drives it: never used for another group, not even for one of the same name."""
-    return f"pg-tide-{spec.group_uid}-0"
+    return f"pg-tide-{spec.group_uid}-{spec.shard}"
 
 
 def _refusal(error: ConfigError | ConfigurationError) -> PipelineReport:

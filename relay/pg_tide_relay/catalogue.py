@@ -1,6 +1,7 @@
 """Which pipelines this process should run: read from SQL twice a second, compared with what runs.
 
-A pipeline whose version changed leaves (delivers, settles, signs off) and comes back with its new configuration;
+Each shard of a pipeline is driven by itself. A pipeline whose version changed, or whose messages are divided among
+shards anew, leaves (delivers, settles, signs off) and comes back with its new configuration;
 one that was disabled or dropped just leaves. One that can't be built is in error, alone, until its next version.
 """
 
@@ -14,6 +15,7 @@ import psycopg
 from psycopg.rows import class_row
 from psycopg.sql import SQL
 
+from pg_tide_relay.cursor import Unit
 from pg_tide_relay.pipeline import Pipeline
 from pg_tide_relay.pipeline_parts import PipelineSpec
 from pg_tide_relay.postgres import Connection, Worker
@@ -22,15 +24,26 @@ from pg_tide_sql.statements import statement
 _EVERY_S: Final = 0.5
 
 
+Stored = tuple[int, int]
+"""Version and division of a pipeline."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listed:
-    """A pipeline in the list of all."""
+    """A shard of a pipeline in the list of all."""
 
     pipeline_id: int
     name: str
     version: int
     enabled: bool
     redriving: bool  # whether dead letters of it are to be sent
+    shard: int
+    division: int  # counts the ways in which its messages were divided among shards
+
+    @property
+    def state(self) -> "Stored":
+        """What must not change under a running unit."""
+        return self.version, self.division
 
 
 def _list(conn: Connection) -> list[Listed]:
@@ -38,13 +51,13 @@ def _list(conn: Connection) -> list[Listed]:
         return cur.execute(SQL(statement("pipeline_versions"))).fetchall()
 
 
-def _load(conn: Connection, pipeline_id: int) -> PipelineSpec | None:
+def _load(conn: Connection, unit: Unit) -> PipelineSpec | None:
     with conn.cursor(row_factory=class_row(PipelineSpec)) as cur:
-        return cur.execute(SQL(statement("pipeline_load")), {"pipeline_id": pipeline_id}).fetchone()
+        return cur.execute(SQL(statement("pipeline_load")), unit._asdict()).fetchone()
 
 
 class Catalogue:
-    """The pipelines of this process, by number."""
+    """The pipelines of this process, each shard by itself."""
 
     def __init__(
         self,
@@ -61,14 +74,14 @@ class Catalogue:
         self._on_answer = on_answer
         self._look_at = 0.0
         self._asked = False
-        self._loading: set[int] = set()
-        self._tried: dict[int, int] = {}  # version that was built, or found impossible to build
-        self.running: dict[int, Pipeline] = {}
+        self._loading: set[Unit] = set()
+        self._tried: dict[Unit, Stored] = {}  # what was built, or found impossible to build
+        self.running: dict[Unit, Pipeline] = {}
 
     def step(self, now: float) -> None:
         """Forget pipelines that have left; look whether something changed."""
-        for pipeline_id in [key for key, pipeline in self.running.items() if pipeline.left]:
-            del self.running[pipeline_id]
+        for unit in [key for key, pipeline in self.running.items() if pipeline.left]:
+            del self.running[unit]
             self._look_at = now
         if self._asked or now < self._look_at:
             return
@@ -84,29 +97,27 @@ class Catalogue:
             self._on_answer(error)
             return
         self._on_answer(None)
-        self._compare({one.pipeline_id: one for one in listed if self._is_wanted(one)})
+        self._compare({Unit(one.pipeline_id, one.shard): one for one in listed if self._is_wanted(one)})
 
     def _is_wanted(self, one: Listed) -> bool:
         return one.enabled and (not self._only or one.name in self._only)
 
-    def _compare(self, wanted: Mapping[int, Listed]) -> None:
-        for pipeline_id, pipeline in self.running.items():
-            listed = wanted.get(pipeline_id)
-            if listed is None or listed.version != pipeline.spec.version:
+    def _compare(self, wanted: Mapping[Unit, Listed]) -> None:
+        for unit, pipeline in self.running.items():
+            listed = wanted.get(unit)
+            if listed is None or listed.state != (pipeline.spec.version, pipeline.spec.division):
                 pipeline.leave()
             elif listed.redriving:
                 pipeline.redrive()
-        for pipeline_id, listed in wanted.items():
-            known = pipeline_id in self.running or pipeline_id in self._loading
-            if not known and self._tried.get(pipeline_id) != listed.version:
-                self._loading.add(pipeline_id)
-                self._writer.submit(
-                    partial(_load, pipeline_id=pipeline_id), partial(self._on_loaded, pipeline_id)
-                )
-        self._tried = {key: version for key, version in self._tried.items() if key in wanted}
+        for unit, listed in wanted.items():
+            known = unit in self.running or unit in self._loading
+            if not known and self._tried.get(unit) != listed.state:
+                self._loading.add(unit)
+                self._writer.submit(partial(_load, unit=unit), partial(self._on_loaded, unit))
+        self._tried = {key: state for key, state in self._tried.items() if key in wanted}
 
-    def _on_loaded(self, pipeline_id: int, done: Future[PipelineSpec | None]) -> None:
-        self._loading.discard(pipeline_id)
+    def _on_loaded(self, unit: Unit, done: Future[PipelineSpec | None]) -> None:
+        self._loading.discard(unit)
         try:
             spec = done.result()
         except psycopg.Error as error:
@@ -115,6 +126,6 @@ class Catalogue:
         if spec is None or not spec.enabled:
             return
         pipeline = self._build(spec)
-        self._tried[pipeline_id] = spec.version
+        self._tried[unit] = (spec.version, spec.division)
         if pipeline is not None:
-            self.running[pipeline_id] = pipeline
+            self.running[unit] = pipeline

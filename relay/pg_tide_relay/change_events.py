@@ -76,6 +76,15 @@ def compile_change_events(
     return encode
 
 
+def compile_change_key(config: PipelineConfig, origin: Origin) -> Callable[[Row, bytes | None], bytes]:
+    """(row, record key from the route) → the key's columns as text, without a schema, whatever the events' format is.
+
+    Equal keys of records have equal texts. Raises ConfigurationError, what it returns MessageError.
+    """
+    rows = row_source(config.wire_config, as_json=True)
+    return _compile_struct_key(rows, source_of(config, origin, avro_names=False), with_schema=False)
+
+
 def compile_changes(rows: RowSource, emit_as: str) -> Changes:
     """What each op of a message becomes.
 

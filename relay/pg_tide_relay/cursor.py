@@ -6,7 +6,7 @@ The rules are those of docs/decisions/0001-cursor.md.
 """
 
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 FROM_THE_BEGINNING: Final = "1:1:"
@@ -14,6 +14,13 @@ FROM_THE_BEGINNING: Final = "1:1:"
 
 NO_MAIN_PART: Final = 2**63 - 1
 """First id of a window that has stragglers only: no message that began after ``prev`` is asked for."""
+
+
+class Unit(NamedTuple):
+    """What a relay drives, under a lease: one shard of a pipeline, with a cursor of its own."""
+
+    pipeline_id: int
+    shard: int
 
 
 def snapshot_xmax(snapshot: str) -> int:
@@ -100,3 +107,4 @@ class Ownership:
     generation: int  # raised by rewind, skip and rebase
     timeline: int  # of the server that the cursor was read on
     connection: int  # number of the writing connection that it was read on
+    shard: int = 0  # of the group

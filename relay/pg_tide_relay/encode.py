@@ -153,6 +153,25 @@ def _shape_by_steps(
     return shape
 
 
+def compile_routed_key(config: PipelineConfig, outbox: str) -> KeyOf:
+    """The key that templates give a message's record; raises ConfigurationError, what it returns MessageError."""
+    key_of = compile_key(config.message_key, outbox)
+    has_own = any(rule.message_key is not None for rule in config.routing.rules)
+    if not has_own and not has_members(config.message_key):
+        return key_of
+    rules = _compile_rules(config, outbox) if has_own else []
+    message_of = _message_type(reader_for(config, [when for _, when, _ in rules], None))
+
+    def routed_key(row: Row) -> bytes | None:
+        message = message_of(row)
+        for place, when, route in rules:
+            if not is_false(message.value_of(when, message.subject, place)):
+                return route.key_of(cast(Row, message))
+        return key_of(cast(Row, message))
+
+    return routed_key
+
+
 def _message_type(read: Callable[[bytes], Any]) -> type[Message]:
     """Messages of one pipeline."""
     return type("Message", (Message,), {"read": staticmethod(read)})

@@ -26,6 +26,8 @@ NAMES: Final = (
     "after_settle",
     "before_redrive_settle",
     "after_redrive_settle",
+    "before_shards_pass",
+    "after_shards_pass",
     "before_release",
 )
 

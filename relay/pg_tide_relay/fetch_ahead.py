@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import psycopg
 
-from pg_tide_relay.cursor import Position
+from pg_tide_relay.cursor import Position, Unit
 from pg_tide_relay.poll import Page, PollError, WindowsOpened, WindowWanted, open_windows, read_page
 from pg_tide_relay.postgres import Connection, ConnectionChangedError, Worker
 
@@ -40,7 +40,7 @@ _PAGES_ASKED: Final = 2
 
 
 def look(
-    conn: Connection, *, reader: Worker, wanted: Mapping[int, WindowWanted], seen: str | None
+    conn: Connection, *, reader: Worker, wanted: Mapping[Unit, WindowWanted], seen: str | None
 ) -> WindowsOpened:
     """``open_windows`` as a job of the reading worker: says on which of its connections."""
     return replace(open_windows(conn, wanted, seen), connection=reader.connection)
@@ -102,12 +102,14 @@ class FetchAhead:
         self._position: Position | None = None
         self._way: _Way | None = None
         self._looking: object = None  # the look for a window that is under way
+        self._until: str | None = None  # where this shard stops
         self.seen: str | None = None
         """The snapshot of the last look, which found nothing; None: look again in any case."""
 
-    def start(self, position: Position) -> None:
-        """Fetch from here."""
+    def start(self, position: Position, until: str | None = None) -> None:
+        """Fetch from here; with ``until`` no further than what is visible in that snapshot."""
         self.forget()
+        self._until = until
         self._go_on_at(position, None)
 
     def _go_on_at(self, position: Position, connection: int | None) -> None:
@@ -124,16 +126,21 @@ class FetchAhead:
 
     def wants_window(self) -> WindowWanted | None:
         """What to ask for when the pipeline stands between two windows."""
-        if self._position is None or self._way is not None or self._looking is not None:
+        if self._position is None or self._way is not None or self._looking is not None or self.stands:
             return None
-        return WindowWanted(outbox_id=self._outbox_id, prev=self._position.prev)
+        return WindowWanted(outbox_id=self._outbox_id, prev=self._position.prev, until=self._until)
 
-    def asks_window(self, pipeline_id: int) -> Callable[[Future[WindowsOpened]], None]:
+    @property
+    def stands(self) -> bool:
+        """Whether everything was fetched that may be fetched."""
+        return self._until is not None and self._position == Position(prev=self._until)
+
+    def asks_window(self, unit: Unit) -> Callable[[Future[WindowsOpened]], None]:
         """The question goes out; returns what takes the answer."""
         self._looking = look = object()
-        return partial(self._on_windows, look, pipeline_id)
+        return partial(self._on_windows, look, unit)
 
-    def _on_windows(self, look: object, pipeline_id: int, done: Future[WindowsOpened]) -> None:
+    def _on_windows(self, look: object, unit: Unit, done: Future[WindowsOpened]) -> None:
         if look is not self._looking or self._position is None:
             return
         self._looking = None
@@ -144,13 +151,18 @@ class FetchAhead:
             return
         if opened.timeline is not None and not self._sink.on_window(opened):
             return
-        first_id = opened.first_ids.get(pipeline_id)
+        first_id = opened.first_ids.get(unit)
+        if first_id is None and self._until is not None and opened.timeline is not None:
+            # Nothing is left before the place where all shards stop; that this one has come there is written down.
+            before, self._position = self._position, Position(prev=self._until)
+            self._sink.on_page(Page(rows=[], is_last=True), self._position, before)
+            return
         if first_id is None:
             # An empty window is thrown away: prev in memory never runs ahead of the database's.
             self.seen = opened.snapshot
             return
         self.seen = None
-        window = self._position.open(opened.snapshot, first_id, uuid4())
+        window = self._position.open(self._until or opened.snapshot, first_id, uuid4())
         if self._open_window is None:
             self._go_on_at(window, opened.connection)
         else:

@@ -51,6 +51,8 @@ class Lease:
         self._ask_at = 0.0
         self._give_back: Callable[[], None] | None = None  # told to sign off while the answer was under way
         self.owned: Ownership | None = None
+        self._last: Ownership | None = None  # what was ours last
+        self._refused = False  # it may be ours still, but messages are divided anew: there is no going on
         self.deadline = 0.0
         """Until when this process may hand messages over."""
 
@@ -79,11 +81,13 @@ class Lease:
             self._unless_given_back(partial(self._holder.on_lost, error))
             return
         if isinstance(answer, NotAcquired):
+            self._refused = answer.divided_anew
             self._unless_given_back(partial(self._holder.on_not_acquired, answer))
             return
         self._extend(asked)
-        self.owned = Ownership(
+        self.owned = self._last = Ownership(
             group_id=self._claim.group_id,
+            shard=self._claim.shard,
             token=self._claim.token,
             epoch=answer.epoch,
             generation=answer.generation,
@@ -126,6 +130,8 @@ class Lease:
             self._give_back = on_done
             return
         owned, self.owned = self.owned, None
+        if owned is None and self._refused:
+            owned = self._last  # others begin nothing before it is signed off
         if owned is None:
             on_done()
             return
@@ -163,7 +169,10 @@ class Renewals:
             )
 
     def _on_renewed(
-        self, asked: float, owned: list[tuple[Lease, Ownership]], done: Future[dict[int, bool | None]]
+        self,
+        asked: float,
+        owned: list[tuple[Lease, Ownership]],
+        done: Future[dict[tuple[int, int], bool | None]],
     ) -> None:
         self._asking = False
         error = done.exception()
@@ -173,6 +182,6 @@ class Renewals:
             if error is not None:
                 lease.on_renewal_failed(ownership, error)
             else:
-                lease.on_renewed(asked, ownership, done.result()[ownership.group_id])
+                lease.on_renewed(asked, ownership, done.result()[ownership.group_id, ownership.shard])
         if error is None and None in done.result().values():
             self._ask_at = min(self._ask_at, self._clock() + _RETRY_S)

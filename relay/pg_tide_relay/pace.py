@@ -12,7 +12,7 @@ from pg_tide_relay.config.pace_models import RateLimitConfig
 class TokenBucket:
     """Holds at most ``burst`` tokens, begins full, and gains ``per_s`` of them a second; a message takes one."""
 
-    def __init__(self, per_s: int, burst: int, clock: Callable[[], float]) -> None:
+    def __init__(self, per_s: float, burst: int, clock: Callable[[], float]) -> None:
         """``clock`` is monotonic, in seconds."""
         self._per_s = per_s
         self._burst = burst
@@ -32,7 +32,9 @@ class TokenBucket:
         self._tokens -= messages
 
 
-def pace_of(config: RateLimitConfig, clock: Callable[[], float]) -> TokenBucket | None:
-    """The bucket that a configuration asks for; None: no limit."""
+def pace_of(config: RateLimitConfig, clock: Callable[[], float], shards: int = 1) -> TokenBucket | None:
+    """The bucket that a configuration asks for, or the part of it that each of several shards has; None: no limit."""
     per_s = config.max_messages_per_second
-    return None if per_s is None else TokenBucket(per_s, config.burst_size or per_s, clock)
+    if per_s is None:
+        return None
+    return TokenBucket(per_s / shards, max(1, (config.burst_size or per_s) // shards), clock)

@@ -14,7 +14,7 @@ from psycopg import IsolationLevel
 from psycopg.rows import class_row
 from psycopg.sql import SQL
 
-from pg_tide_relay.cursor import CursorRow, Position
+from pg_tide_relay.cursor import CursorRow, Position, Unit
 from pg_tide_relay.message import Row
 from pg_tide_relay.poll import CursorDoubtError, WindowWanted, first_ids_of, read_page
 from pg_tide_relay.postgres import Connection, read_raw
@@ -140,6 +140,7 @@ def _next_rows(conn: Connection, outbox_id: int, position: Position, snapshot: s
 def _open(conn: Connection, outbox_id: int, position: Position, snapshot: str) -> Position | None:
     """The position in the next window; None when there is nothing in it."""
     conn.execute(SQL(statement("pins")))
-    wanted = {outbox_id: WindowWanted(outbox_id=outbox_id, prev=position.prev)}
-    first_id = first_ids_of(conn, wanted, snapshot).get(outbox_id)
+    unit = Unit(0, 0)
+    wanted = {unit: WindowWanted(outbox_id=outbox_id, prev=position.prev)}
+    first_id = first_ids_of(conn, wanted, snapshot).get(unit)
     return None if first_id is None else position.open(snapshot, first_id, uuid4())

@@ -16,6 +16,7 @@ from uuid import UUID
 import psycopg
 
 from pg_tide_relay.backoff import Backoff
+from pg_tide_relay.barrier import Barrier
 from pg_tide_relay.cursor import Position
 from pg_tide_relay.delivery_state import Log, Trouble
 from pg_tide_relay.error_policy import StateName
@@ -26,7 +27,7 @@ from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
 from pg_tide_relay.poll import CursorDoubtError, Page, WindowsOpened, WindowWanted
 from pg_tide_relay.postgres_errors import is_outage
 from pg_tide_relay.redrive import Redrive, RedriveOf
-from pg_tide_relay.refusals import cursor_in_doubt, older_than_kafka
+from pg_tide_relay.refusals import cursor_in_doubt, older_than_kafka, tell_of_promotion
 from pg_tide_relay.report import report_of, report_of_database
 from pg_tide_relay.settle import Acquired, Claim, NotAcquired, NotOwnerError
 from pg_tide_relay.settling import Settling
@@ -70,6 +71,8 @@ class Pipeline:
             claim=Claim(
                 pipeline_id=spec.pipeline_id,
                 group_id=spec.group_id,
+                shard=spec.shard,
+                division=spec.division,
                 token=drivers.token,
                 relay_id=drivers.relay_id,
                 lease_ms=drivers.lease_ms,
@@ -91,7 +94,7 @@ class Pipeline:
         )
         self._delivery = recipe.new_delivery(self._settling.keep)
         self._redrive = Redrive(
-            of=RedriveOf(spec.pipeline_id, spec.version, recipe.batch_size),
+            of=RedriveOf(spec.pipeline_id, spec.version, recipe.batch_size, recipe.mine),
             reader=drivers.reader,
             writer=drivers.writer,
             lease=self.lease,
@@ -100,6 +103,7 @@ class Pipeline:
             on_lost=self.on_lost,
             log=log,
         )
+        self._barrier = Barrier(writer=drivers.writer, lease=self.lease, on_lost=self.on_lost)
         self._start_at: Position | None = None
         self._known: Sequence[UUID] | None = None  # names that Kafka's newest position may bear
         self._timeline: int | None = None  # of the server that the cursor was read on last
@@ -124,7 +128,7 @@ class Pipeline:
 
     def asks_window(self) -> Callable[[Future[WindowsOpened]], None]:
         """The question goes out; returns what takes the answer."""
-        return self._fetch.asks_window(self.spec.pipeline_id)
+        return self._fetch.asks_window(self.spec.unit)
 
     @property
     def left(self) -> bool:
@@ -151,7 +155,7 @@ class Pipeline:
         self.lease.step(now)
         self._mind_the_lease(now)
         self._settling.step(now)
-        if self._phase in (Phase.RUNNING, Phase.LEAVING):
+        if self._phase in (Phase.RUNNING, Phase.LEAVING) and self._barrier.until is None:
             self._redrive.step(now)
         self._report()
         if self._phase is Phase.LEAVING:
@@ -161,6 +165,8 @@ class Pipeline:
             self._run(now)
         if self._phase is Phase.RUNNING:
             self._fetch.fetch(self._delivery.room)
+            if self._fetch.stands and self._settling.is_done:
+                self._barrier.step(now)
 
     def leave(self) -> None:
         """Stop fetching, await and settle what was handed over, sign off."""
@@ -188,7 +194,7 @@ class Pipeline:
         self._delivery.forget()
         self._redrive.forget()
         self.lease.forget()
-        self._drivers.reporter.forget(self.spec.pipeline_id)
+        self._drivers.reporter.forget(self.spec.unit)
         self._settling.forget()
         self._start_at = None
         if self._phase is not Phase.LEAVING:
@@ -207,6 +213,7 @@ class Pipeline:
         self._delivery.buried = acquired.buried
         self._delivery.prepare()
         self._start_at, self._known = acquired.position(), acquired.known_tokens
+        self._barrier.until = acquired.barrier
         self._settling.begin(self._start_at)
         self._phase = Phase.AWAITING
         self._log.info(
@@ -215,23 +222,16 @@ class Pipeline:
             generation=acquired.generation,
             timeline=acquired.timeline,
         )
-        if self._timeline not in (None, acquired.timeline):
-            self._log.warning(
-                "timeline_changed",
-                before=self._timeline,
-                now=acquired.timeline,
-                cause="another server was promoted; if it was behind, messages may have been sent that are lost "
-                "there, and their ids are used again",
-            )
+        tell_of_promotion(self._log, self._timeline, acquired.timeline)
         self._timeline = acquired.timeline
 
     def on_not_acquired(self, answer: NotAcquired) -> None:
         """Stand by, or say why the cursor can't be trusted."""
-        if self.outstanding:
+        if self.outstanding and not answer.divided_anew:
             self._delivery.abandon()
             self._redrive.abandon()
         if answer.doubt is not None:
-            self._refuse(answer.doubt)
+            self._drivers.reporter.report(self.spec, cursor_in_doubt(self.spec, answer.doubt))
 
     def on_lost(self, error: Exception) -> None:
         """The database is away, or somebody moved or took the cursor."""
@@ -246,9 +246,6 @@ class Pipeline:
             cause="another transaction holds this cursor's row: the lease can't be prolonged",
             cure=f"End the transaction that changes group {self.spec.consumer_group!r}: see pg_locks.",
         )
-
-    def _refuse(self, doubt: str) -> None:
-        self._drivers.reporter.report(self.spec, cursor_in_doubt(self.spec, doubt))
 
     def _mind_the_lease(self, now: float) -> None:
         if self.lease.deadline:
@@ -285,7 +282,7 @@ class Pipeline:
     def _run_from(self, position: Position) -> None:
         if self._phase is Phase.AWAITING:
             self._delivery.resume()
-            self._fetch.start(position)
+            self._fetch.start(position, self._barrier.until)
             self._phase = Phase.RUNNING
 
     def _open(self, position: Position, on_open: Callable[[], None]) -> None:
@@ -305,7 +302,7 @@ class Pipeline:
     def on_page(self, page: Page, after: Position, before: Position) -> None:
         """Hand a page over, having asked for the next; an empty one still carries the end of its window."""
         self._fetch.fetch(self._delivery.room - 1)
-        self._delivery.submit(Batch(rows=page.rows, position=(before, after)))
+        self._delivery.submit(Batch(rows=self._recipe.mine(page.rows), position=(before, after)))
 
     def on_window(self, opened: WindowsOpened) -> bool:
         """Whether the window counts: it was opened on the timeline that the cursor was read on."""
@@ -318,7 +315,7 @@ class Pipeline:
     def on_fetch_failed(self, error: Exception) -> None:
         """Forget; a server that can't be read from is said in the state."""
         if isinstance(error, CursorDoubtError):
-            self._refuse(str(error))
+            self._drivers.reporter.report(self.spec, cursor_in_doubt(self.spec, str(error)))
         self._fail(error)
 
     def _fail(self, error: Exception) -> None:

@@ -6,15 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from pg_tide_relay.config.pace_models import RetryConfig
+from pg_tide_relay.cursor import Unit
 from pg_tide_relay.delivery import Delivery
 from pg_tide_relay.exactly_once import Keep
 from pg_tide_relay.postgres import Worker
 from pg_tide_relay.report import Reporter
+from pg_tide_relay.shards import Mine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipelineSpec:
-    """A pipeline as it is stored."""
+    """A pipeline as it is stored, and one of its shards."""
 
     pipeline_id: int
     name: str
@@ -27,6 +29,14 @@ class PipelineSpec:
     group_id: int
     consumer_group: str
     group_uid: UUID
+    shard: int
+    shards: int  # that are in force; the configuration may want another number
+    division: int  # counts the ways in which messages were divided among shards
+
+    @property
+    def unit(self) -> Unit:
+        """What it is known by in this process."""
+        return Unit(self.pipeline_id, self.shard)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +58,7 @@ class Recipe:
 
     new_delivery: Callable[[Keep], Delivery]
     new_redrive: Callable[[], Delivery]  # of dead letters
+    mine: Mine  # picks this shard's messages
     batch_size: int
     request_timeout_ms: int  # how long its last requests may take
     takeover_ms: int  # how long a successor waits for them, after the lease

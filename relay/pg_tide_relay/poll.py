@@ -19,7 +19,14 @@ import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Composed, Identifier
 
-from pg_tide_relay.cursor import FROM_THE_BEGINNING, NO_MAIN_PART, Position, snapshot_running, snapshot_xmax
+from pg_tide_relay.cursor import (
+    FROM_THE_BEGINNING,
+    NO_MAIN_PART,
+    Position,
+    Unit,
+    snapshot_running,
+    snapshot_xmax,
+)
 from pg_tide_relay.failpoints import hit
 from pg_tide_relay.message import Row, bytes_of
 from pg_tide_relay.postgres import Connection
@@ -47,6 +54,9 @@ class WindowWanted:
 
     outbox_id: int
     prev: str
+    until: str | None = (
+        None  # a snapshot of before that the window must end at; None: what is committed by now
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +65,7 @@ class WindowsOpened:
 
     snapshot: str
     timeline: int | None  # None: nothing has ended since the last look, nothing was asked
-    first_ids: Mapping[int, int]  # by pipeline id
+    first_ids: Mapping[Unit, int]
     connection: int | None = None  # number of the reading connection; what was read there dies with it
 
 
@@ -72,7 +82,7 @@ def _in_table(name: str, outbox_id: int) -> Composed:
     return SQL(statement(name)).format(table=Identifier("tide", f"message_{outbox_id}"))
 
 
-def open_windows(conn: Connection, wanted: Mapping[int, WindowWanted], seen: str | None) -> WindowsOpened:
+def open_windows(conn: Connection, wanted: Mapping[Unit, WindowWanted], seen: str | None) -> WindowsOpened:
     """Open the next window of each of these pipelines, at one snapshot for all.
 
     ``seen`` is the snapshot of the last look that found nothing for any of them: when no transaction has ended
@@ -123,14 +133,15 @@ _STANDBY = (
 )
 
 
-def first_ids_of(conn: Connection, wanted: Mapping[int, WindowWanted], end: str) -> dict[int, int]:
+def first_ids_of(conn: Connection, wanted: Mapping[Unit, WindowWanted], end: str) -> dict[Unit, int]:
     """Pipelines that have messages in their windows, with the windows' first ids.
 
     In the caller's transaction; one round trip where that is sent as a pipeline. Raises CursorDoubtError.
     """
-    asked: list[tuple[int, Any, Any]] = []
+    asked: list[tuple[Unit, Any, Any]] = []
     found = {}
-    for pipeline_id, want in wanted.items():
+    for unit, want in wanted.items():
+        cur = want.until or end
         if snapshot_xmax(end) < snapshot_xmax(want.prev):
             raise CursorDoubtError(
                 "the cursor's snapshot names transactions that this server has not reached: "
@@ -138,23 +149,23 @@ def first_ids_of(conn: Connection, wanted: Mapping[int, WindowWanted], end: str)
             )
         if want.prev == FROM_THE_BEGINNING:
             # The whole outbox is the window: no need to look through all of it for its smallest id.
-            found[pipeline_id] = 0
+            found[unit] = 0
             continue
         main = conn.cursor(binary=True).execute(
-            _in_table("window_first_id", want.outbox_id), {"prev": want.prev, "cur": end}, prepare=True
+            _in_table("window_first_id", want.outbox_id), {"prev": want.prev, "cur": cur}, prepare=True
         )
         stragglers = None
         if running := snapshot_running(want.prev):
             stragglers = conn.cursor(binary=True).execute(
-                _in_table("window_stragglers", want.outbox_id), {"running": running, "cur": end}
+                _in_table("window_stragglers", want.outbox_id), {"running": running, "cur": cur}
             )
-        asked.append((pipeline_id, main, stragglers))
-    for pipeline_id, main, stragglers in asked:
+        asked.append((unit, main, stragglers))
+    for unit, main, stragglers in asked:
         first_id = main.fetchone()[0]
         if first_id is not None:
-            found[pipeline_id] = first_id
+            found[unit] = first_id
         elif stragglers is not None and stragglers.fetchone()[0]:
-            found[pipeline_id] = NO_MAIN_PART
+            found[unit] = NO_MAIN_PART
     return found
 
 
@@ -217,9 +228,9 @@ class RedrivePage(NamedTuple):
     asked: Sequence[int] = ()  # when somebody asked for each: microseconds since PostgreSQL's epoch
 
 
-def read_redrive_page(conn: Connection, pipeline_id: int, size: int) -> RedrivePage:
-    """The next dead letters that are to be sent: at most ``size``, and about PAGE_BYTES of payloads."""
-    values = {"pipeline_id": pipeline_id, "size": size, "bytes": PAGE_BYTES}
+def read_redrive_page(conn: Connection, pipeline_id: int, size: int, after: int = 0) -> RedrivePage:
+    """The next dead letters to be sent, behind this message: at most ``size``, and about PAGE_BYTES of payloads."""
+    values = {"pipeline_id": pipeline_id, "size": size, "bytes": PAGE_BYTES, "after": after}
     letters = conn.cursor(binary=True)
     with _one_transaction(conn):
         pins = conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)

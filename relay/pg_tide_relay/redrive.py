@@ -22,6 +22,7 @@ from pg_tide_relay.lease import Lease
 from pg_tide_relay.poll import RedrivePage, read_redrive_page
 from pg_tide_relay.postgres import Connection, Worker
 from pg_tide_relay.settle import NotOwnerError, described
+from pg_tide_relay.shards import Mine
 from pg_tide_relay.window import Batch, DeadLetter, Outcome
 from pg_tide_sql.statements import statement
 
@@ -34,6 +35,7 @@ class RedriveOf(NamedTuple):
     pipeline_id: int
     version: int
     page_size: int
+    mine: Mine  # picks those that fall to this shard
 
 
 class Redriven(NamedTuple):
@@ -52,6 +54,7 @@ def settle_redriven(
     values: dict[str, Any] = {
         "pipeline_id": pipeline_id,
         "group_id": owned.group_id,
+        "shard": owned.shard,
         "token": owned.token,
         "epoch": owned.epoch,
         "version": version,
@@ -67,6 +70,22 @@ def settle_redriven(
     if row is None:
         raise NotOwnerError
     return cast("Sequence[bytes] | None", row[0])
+
+
+def _read_own(conn: Connection, of: RedriveOf) -> RedrivePage:
+    """The next page with letters of this shard: what others are slow to send must not hide it."""
+    page = read_redrive_page(conn, of.pipeline_id, of.page_size)
+    while page.rows:
+        kept = {id(row) for row in of.mine(page.rows)}
+        if kept:
+            places = [place for place, row in enumerate(page.rows) if id(row) in kept]
+            return RedrivePage(
+                rows=[page.rows[place] for place in places],
+                numbers=[page.numbers[place] for place in places],
+                asked=[page.asked[place] for place in places],
+            )
+        page = read_redrive_page(conn, of.pipeline_id, of.page_size, after=page.rows[-1][0])
+    return page
 
 
 class Redrive:
@@ -186,7 +205,7 @@ class Redrive:
         self._wanted = False
         self._ask(
             self._reader,
-            partial(read_redrive_page, pipeline_id=self._of.pipeline_id, size=self._of.page_size),
+            partial(_read_own, of=self._of),
             self._on_page,
         )
 

@@ -1,5 +1,6 @@
 """Why a pipeline does not begin where its cursor stands, and the one statement that cures it."""
 
+from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.errors import ErrorClass
 from pg_tide_relay.pipeline_parts import PipelineSpec
 from pg_tide_relay.report import PipelineReport
@@ -31,3 +32,15 @@ def older_than_kafka(spec: PipelineSpec) -> PipelineReport:
 
 def _rebase(spec: PipelineSpec) -> str:
     return f"select tide.group_rebase('{spec.consumer_group}', '{spec.outbox}');"
+
+
+def tell_of_promotion(log: Log, before: int | None, now: int) -> None:
+    """The cursor was read on another timeline than before, if it was: no refusal, but nobody should miss it."""
+    if before not in (None, now):
+        log.warning(
+            "timeline_changed",
+            before=before,
+            now=now,
+            cause="another server was promoted; if it was behind, messages may have been sent that are lost "
+            "there, and their ids are used again",
+        )

@@ -8,6 +8,7 @@ from typing import Protocol
 import psycopg
 from psycopg.sql import SQL
 
+from pg_tide_relay.cursor import Unit
 from pg_tide_relay.delivery_state import DeliveryState
 from pg_tide_relay.error_policy import StateName, state_for
 from pg_tide_relay.errors import ErrorClass
@@ -69,8 +70,8 @@ class Reported(Protocol):
     """The pipeline a report is about."""
 
     @property
-    def pipeline_id(self) -> int:
-        """Number of the pipeline."""
+    def unit(self) -> Unit:
+        """Number of the pipeline, and the shard."""
 
     @property
     def name(self) -> str:
@@ -88,15 +89,16 @@ class Reporter:
         """Reports are signed with the relay's id."""
         self._writer = writer
         self._relay_id = relay_id
-        self._last: dict[int, tuple[int, PipelineReport]] = {}
+        self._last: dict[Unit, tuple[int, PipelineReport]] = {}
 
     def report(self, about: Reported, report: PipelineReport) -> None:
         """Write the report unless it says what the last one said."""
-        if self._last.get(about.pipeline_id) == (about.version, report):
+        if self._last.get(about.unit) == (about.version, report):
             return
-        self._last[about.pipeline_id] = (about.version, report)
+        self._last[about.unit] = (about.version, report)
         values = {
-            "pipeline_id": about.pipeline_id,
+            "pipeline_id": about.unit.pipeline_id,
+            "shard": about.unit.shard,
             "relay_id": self._relay_id,
             "version": about.version,
             "state": report.state,
@@ -111,18 +113,18 @@ class Reporter:
         }
         self._writer.submit(
             partial(_write, values=values),
-            lambda done: self._forget_if_lost(about.pipeline_id, done.exception()),
+            lambda done: self._forget_if_lost(about.unit, done.exception()),
         )
 
-    def _forget_if_lost(self, pipeline_id: int, error: BaseException | None) -> None:
+    def _forget_if_lost(self, unit: Unit, error: BaseException | None) -> None:
         if isinstance(error, psycopg.Error):
-            self._last.pop(pipeline_id, None)
+            self._last.pop(unit, None)
         elif error is not None:
             raise error
 
-    def forget(self, pipeline_id: int) -> None:
+    def forget(self, unit: Unit) -> None:
         """The pipeline is no longer ours to speak of."""
-        self._last.pop(pipeline_id, None)
+        self._last.pop(unit, None)
 
 
 def _write(conn: Connection, values: dict[str, object]) -> None:

@@ -39,6 +39,7 @@ class Acquired(CursorRow):
     taken_over_from: str | None  # the last owner that did not sign off, ever
     taken_over_at: datetime | None
     known_tokens: Sequence[UUID] | None  # names that the newest position in Kafka may bear; None: any
+    barrier: str | None  # where this shard stops, because their number is about to change
     parked: Sequence[bytes] = ()  # ordering keys whose messages wait behind a dead letter
     buried: Collection[tuple[int, int]] = ()  # ids and times of messages ahead that have open dead letters
 
@@ -50,6 +51,7 @@ class NotAcquired:
     doubt: str | None
     owner: str | None
     lease_until: datetime | None
+    divided_anew: bool = False  # messages fall to other shards than this relay's configuration says
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,12 +65,16 @@ class Claim:
     lease_ms: int
     takeover_ms: int  # how long its last requests may take: a successor waits that long after the lease
     exactly_once: bool = False
+    shard: int = 0
+    division: int | None = None  # that its configuration was read under; None: nothing divides messages
 
 
 def acquire(conn: Connection, claim: Claim) -> Acquired | NotAcquired:
     """Ask for a cursor."""
     values = {
         "group_id": claim.group_id,
+        "shard": claim.shard,
+        "division": claim.division,
         "token": claim.token,
         "relay_id": claim.relay_id,
         "lease_ms": claim.lease_ms,
@@ -84,9 +90,9 @@ def acquire(conn: Connection, claim: Claim) -> Acquired | NotAcquired:
             ).fetchall()
             buried = _buried(conn, claim, acquired) if claim.exactly_once else ()
         return replace(acquired, parked=[key for (key,) in parked], buried=buried)
-    row = conn.execute(SQL(statement("cursor_doubt")), {"group_id": claim.group_id}).fetchone()
-    doubt, owner, lease_until = row if row is not None else (None, None, None)
-    return NotAcquired(doubt=doubt, owner=owner, lease_until=lease_until)
+    row = conn.execute(SQL(statement("cursor_doubt")), values).fetchone()
+    doubt, owner, lease_until, divided_anew = row if row is not None else (None, None, None, True)
+    return NotAcquired(doubt=doubt, owner=owner, lease_until=lease_until, divided_anew=divided_anew)
 
 
 def _buried(conn: Connection, claim: Claim, acquired: Acquired) -> Collection[tuple[int, int]]:
@@ -95,16 +101,21 @@ def _buried(conn: Connection, claim: Claim, acquired: Acquired) -> Collection[tu
     return frozenset(conn.execute(SQL(statement("buried")), values).fetchall())
 
 
-def renew(conn: Connection, owned: Sequence[Ownership], lease_ms: int) -> dict[int, bool | None]:
-    """Prolong the leases of one process, by group id: True, False (no longer the owner) or None (locked; ask again)."""
+def renew(conn: Connection, owned: Sequence[Ownership], lease_ms: int) -> dict[tuple[int, int], bool | None]:
+    """Prolong the leases of one process, by group id and shard.
+
+    True, False (no longer the owner) or None (locked; ask again).
+    """
     values = {
         "group_ids": [one.group_id for one in owned],
+        "shards": [one.shard for one in owned],
         "token": owned[0].token,
         "epochs": [one.epoch for one in owned],
         "lease_ms": lease_ms,
     }
     with conn.transaction():
-        return dict(conn.execute(SQL(statement("cursor_renew")), values, prepare=True).fetchall())
+        rows = conn.execute(SQL(statement("cursor_renew")), values, prepare=True).fetchall()
+    return {(group_id, shard): renewed for group_id, shard, renewed in rows}
 
 
 def release(conn: Connection, owned: Ownership) -> None:
@@ -113,8 +124,19 @@ def release(conn: Connection, owned: Ownership) -> None:
     No error: another relay took over already, or another transaction holds the row (a successor then has to wait).
     """
     hit("before_release")
-    values = {"group_id": owned.group_id, "token": owned.token, "epoch": owned.epoch}
-    _ask(conn, "cursor_release", values)
+    _ask(conn, "cursor_release", _owner(owned))
+
+
+def pass_barrier(conn: Connection, owned: Ownership) -> bool | None:
+    """This shard stands at the barrier: None: others do not yet, False: read the cursor again, which may be gone."""
+    hit("before_shards_pass")
+    go_on = _ask(conn, "shards_pass", _owner(owned))
+    hit("after_shards_pass")
+    return go_on
+
+
+def _owner(owned: Ownership) -> dict[str, Any]:
+    return {"group_id": owned.group_id, "shard": owned.shard, "token": owned.token, "epoch": owned.epoch}
 
 
 class Letters(NamedTuple):
@@ -139,9 +161,7 @@ def settle(
     """
     hit("before_settle")
     values: dict[str, Any] = {
-        "group_id": owned.group_id,
-        "token": owned.token,
-        "epoch": owned.epoch,
+        **_owner(owned),
         "generation": owned.generation,
         "timeline": owned.timeline,
         "last_id": position.last_id,
@@ -177,9 +197,7 @@ def open_durably(
     """
     hit("before_settle")
     values: dict[str, Any] = {
-        "group_id": owned.group_id,
-        "token": owned.token,
-        "epoch": owned.epoch,
+        **_owner(owned),
         "generation": owned.generation,
         "timeline": owned.timeline,
         "prev": position.prev,
@@ -214,9 +232,7 @@ def _add(conn: Connection, owned: Ownership, letters: Letters) -> None:
     troubles = [letter.trouble for letter in letters.letters]
     values = {
         "pipeline_id": letters.pipeline_id,
-        "group_id": owned.group_id,
-        "token": owned.token,
-        "epoch": owned.epoch,
+        **_owner(owned),
         "version": letters.version,
         "message_ids": [letter.message_id for letter in letters.letters],
         "parked": [letter.trouble is None for letter in letters.letters],

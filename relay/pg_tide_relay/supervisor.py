@@ -25,6 +25,7 @@ import structlog
 from pg_tide_relay import collector, failpoints
 from pg_tide_relay.build import PipelineBuilder
 from pg_tide_relay.catalogue import Catalogue
+from pg_tide_relay.cursor import Unit
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.fetch_ahead import look
 from pg_tide_relay.housekeeping import Housekeeping
@@ -116,7 +117,7 @@ class Supervisor:
         self._renewals = Renewals(writer=self._writer, lease_ms=settings.lease_ms, clock=clock)
         self._looking = False
         self._look_at = 0.0
-        self._looked_for = 0
+        self._looked_for = Unit(0, 0)
         self._looks_alone = 0  # so many pipelines are looked for one at a time
         self._signals = 0
         self._drain_until = float("inf")
@@ -198,7 +199,7 @@ class Supervisor:
             partial(self._on_windows, answers),
         )
 
-    def _in_turn(self) -> list[tuple[int, Pipeline]]:
+    def _in_turn(self) -> list[tuple[Unit, Pipeline]]:
         """All pipelines, those first that the last look did not reach."""
         ordered = sorted(self._catalogue.running.items())
         place = bisect_right(ordered, self._looked_for, key=itemgetter(0))

@@ -281,9 +281,12 @@ create table tide.cursor (
   passed_over     pg_snapshot,
   passed_below    bigint,
   known_tokens    uuid[]      default '{}',
+  division        bigint      not null default 0,
+  owner_division  bigint,
+  barrier         pg_snapshot,
   constraint cursor_pk primary key (group_id, shard),
   constraint cursor_group_fk foreign key (group_id) references tide.consumer_group (group_id) on delete cascade,
-  constraint cursor_shard_range check (shards = 1 and shard = 0),
+  constraint cursor_shard_range check (shard >= 0 and shard < shards),
   constraint cursor_window_whole check ((cur is null) = (first_id is null)),
   constraint cursor_token_named check (case when cur is not null then window_token is not null else window_token is null or replay_last is not null end),
   constraint cursor_replay_whole check ((replay_from is null) = (replay_last is null)),
@@ -293,7 +296,7 @@ create table tide.cursor (
 comment on table tide.cursor is 'The position of a consumer group, and what guards it; see docs/decisions/0001-cursor.md';
 comment on column tide.cursor.group_id is 'The consumer group';
 comment on column tide.cursor.shard is 'Number of the shard, counting from 0';
-comment on column tide.cursor.shards is 'How many shards the pipeline has';
+comment on column tide.cursor.shards is 'How many shards the group has, each with a row of its own; the configuration may want another number';
 comment on column tide.cursor.prev is 'Everything visible in this snapshot is settled';
 comment on column tide.cursor.cur is 'End of the open window: its messages are visible here and not in prev; null: no window is open';
 comment on column tide.cursor.first_id is 'Smallest id of the window''s messages that began after prev';
@@ -315,6 +318,9 @@ comment on column tide.cursor.settled_at is 'When a settle moved it last';
 comment on column tide.cursor.passed_over is 'Where the group began at the end, or was moved there: what is visible in this snapshot may never have been sent; null: it began with the oldest message';
 comment on column tide.cursor.known_tokens is 'Where delivery is exactly once: names of windows and passes that the newest position in Kafka may bear; null: any, after a rebase';
 comment on column tide.cursor.passed_below is 'And only messages with ids below this: a rewind sends those from its target on';
+comment on column tide.cursor.division is 'Counts the ways in which messages were divided among shards: raised when another number of shards, or another record key, is asked for';
+comment on column tide.cursor.owner_division is 'The division under which the owner began; while one of an older division owns a shard, no relay begins to drive another';
+comment on column tide.cursor.barrier is 'Where all shards stop, so that their number can change; null: it is not about to';
 
 create table tide.pipeline (
   pipeline_id integer     generated always as identity,
@@ -378,6 +384,7 @@ comment on column tide.pipeline_change.acting_as is 'The role the session had ta
 
 create table tide.pipeline_state (
   pipeline_id integer     not null,
+  shard       smallint    not null default 0,
   state       text        not null,
   relay_id    text        not null,
   version     bigint      not null,
@@ -390,12 +397,13 @@ create table tide.pipeline_state (
   next_attempt_at timestamptz,
   throttled_ms integer,
   since       timestamptz not null default clock_timestamp(),
-  constraint pipeline_state_pk primary key (pipeline_id),
+  constraint pipeline_state_pk primary key (pipeline_id, shard),
   constraint pipeline_state_pipeline_fk foreign key (pipeline_id) references tide.pipeline (pipeline_id) on delete cascade,
   constraint pipeline_state_known check (state in ('running', 'backing_off', 'error'))
 );
-comment on table tide.pipeline_state is 'What the owning relay last said of a pipeline';
+comment on table tide.pipeline_state is 'What the owning relay last said of a shard of a pipeline';
 comment on column tide.pipeline_state.pipeline_id is 'The pipeline';
+comment on column tide.pipeline_state.shard is 'The shard';
 comment on column tide.pipeline_state.state is 'running, backing_off or error';
 comment on column tide.pipeline_state.relay_id is 'The relay that said so';
 comment on column tide.pipeline_state.version is 'The version of the configuration that the relay runs';
@@ -1681,13 +1689,22 @@ end $$;
 comment on function tide._cursor_lock(integer, integer) is 'Locks a cursor''s row; false: another transaction holds it, true also when there is none';
 
 -- Takes a cursor that nobody owns, that this process owns already, or whose owner's lease ran out and whose last
--- requests must have ended (lease + takeover_ms). Returns no row while another relay owns it.
-create function tide._cursor_acquire(group_id integer, shard integer, owner_token uuid, owner text, lease_ms integer, takeover_ms integer)
+-- requests must have ended (lease + takeover_ms). Returns no row while another relay owns it. With a division (relays
+-- always give it): no row either when messages were divided anew since the relay read its configuration, nor while
+-- another shard is driven under an older division, nor while shards that are to be divided anew can't be stopped. The
+-- division is compared on the locked row itself: of a change that commits meanwhile no relay sees half.
+create function tide._cursor_acquire(
+  group_id integer, shard integer, owner_token uuid, owner text, lease_ms integer, takeover_ms integer, division bigint default null)
 returns setof tide.cursor language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  v_now timestamptz := clock_timestamp();
+  v_now timestamptz;
 begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  if _cursor_acquire.division is not null and tide._installation_admits(_cursor_acquire.owner_token)
+     and not tide._shards_stop(_cursor_acquire.group_id, _cursor_acquire.shard) then
+    return;
+  end if;
+  v_now := clock_timestamp();
   return query
   with free as (
     select i.group_id, i.shard from tide.cursor i
@@ -1695,46 +1712,49 @@ begin
        and tide._cursor_doubt(i, i.xmin) is null and tide._installation_admits(_cursor_acquire.owner_token)
        and (i.owner_token is null or i.owner_token = _cursor_acquire.owner_token
             or i.lease_until + i.takeover_ms * interval '1 ms' < v_now)
+       and (_cursor_acquire.division is null
+            or i.division = _cursor_acquire.division and not tide._shards_awaited(i.group_id, i.shard, i.division))
        for no key update skip locked)
   update tide.cursor c
      set taken_over_at = case when c.owner_token <> _cursor_acquire.owner_token then v_now else c.taken_over_at end,
          taken_over_from = case when c.owner_token <> _cursor_acquire.owner_token then c.owner else c.taken_over_from end,
-         owner_token = _cursor_acquire.owner_token, owner = _cursor_acquire.owner, epoch = c.epoch + 1,
+         owner_token = _cursor_acquire.owner_token, owner = _cursor_acquire.owner, owner_division = c.division, epoch = c.epoch + 1,
          lease_until = v_now + _cursor_acquire.lease_ms * interval '1 ms', takeover_ms = _cursor_acquire.takeover_ms,
          timeline = tide._timeline(), stamp = pg_current_xact_id()::xid
     from free
    where c.group_id = free.group_id and c.shard = free.shard
   returning c.*;
 end $$;
-comment on function tide._cursor_acquire(integer, integer, uuid, text, integer, integer) is
-  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, it cannot be trusted (tide._cursor_doubt), or the relay was not given the installation''s name';
+comment on function tide._cursor_acquire(integer, integer, uuid, text, integer, integer, bigint) is
+  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, it cannot be trusted (tide._cursor_doubt), the relay was not given the installation''s name, or messages were divided among shards anew';
 
 -- One statement for all cursors of a process: its idleness costs per database, not per pipeline.
-create function tide._cursor_renew(group_ids integer[], shard integer, owner_token uuid, epochs bigint[], lease_ms integer)
-returns table (group_id integer, renewed boolean)
+create function tide._cursor_renew(group_ids integer[], shards integer[], owner_token uuid, epochs bigint[], lease_ms integer)
+returns table (group_id integer, shard integer, renewed boolean)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   return query
   with asked as (
-    select a.group_id, a.epoch from unnest(_cursor_renew.group_ids, _cursor_renew.epochs) as a (group_id, epoch)
+    select a.group_id, a.shard, a.epoch
+      from unnest(_cursor_renew.group_ids, _cursor_renew.shards, _cursor_renew.epochs) as a (group_id, shard, epoch)
   ), free as (
-    select i.group_id, i.shard from tide.cursor i join asked a on a.group_id = i.group_id and a.epoch = i.epoch
-     where i.shard = _cursor_renew.shard and i.owner_token = _cursor_renew.owner_token
+    select i.group_id, i.shard from tide.cursor i join asked a on a.group_id = i.group_id and a.shard = i.shard and a.epoch = i.epoch
+     where i.owner_token = _cursor_renew.owner_token
        for no key update of i skip locked
   ), prolonged as (
     update tide.cursor c
        set lease_until = clock_timestamp() + _cursor_renew.lease_ms * interval '1 ms', stamp = pg_current_xact_id()::xid
       from free where c.group_id = free.group_id and c.shard = free.shard
-    returning c.group_id
+    returning c.group_id, c.shard
   )
-  select a.group_id, case when p.group_id is not null then true when i.group_id is null then false end
+  select a.group_id, a.shard, case when p.group_id is not null then true when i.group_id is null then false end
     from asked a
-    left join prolonged p on p.group_id = a.group_id
-    left join tide.cursor i on i.group_id = a.group_id and i.epoch = a.epoch
-     and i.shard = _cursor_renew.shard and i.owner_token = _cursor_renew.owner_token;
+    left join prolonged p on p.group_id = a.group_id and p.shard = a.shard
+    left join tide.cursor i on i.group_id = a.group_id and i.shard = a.shard and i.epoch = a.epoch
+     and i.owner_token = _cursor_renew.owner_token;
 end $$;
-comment on function tide._cursor_renew(integer[], integer, uuid, bigint[], integer) is
+comment on function tide._cursor_renew(integer[], integer[], uuid, bigint[], integer) is
   'Prolongs an owner''s leases; renewed is false: it is no longer the owner, null: another transaction holds the row, ask again';
 
 create function tide._cursor_release(group_id integer, shard integer, owner_token uuid, epoch bigint)
@@ -1864,7 +1884,7 @@ end $$;
 comment on function tide._pipeline_record(text, text, bigint, jsonb) is 'Writes down who changed a pipeline';
 
 -- Finds or makes the group; a group that starts at the end holds its outbox's row against retention meanwhile.
-create function tide._group_ensure(outbox tide.outbox, name text, start text) returns integer
+create function tide._group_ensure(outbox tide.outbox, name text, start text, shards integer) returns integer
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   v_group_id integer;
@@ -1883,22 +1903,24 @@ begin
       return v_group_id;
     end if;
   end loop;
-  insert into tide.cursor (group_id, prev, timeline, stamp, passed_over, passed_below)
-  select v_group_id, coalesce(l.passed_over, '1:1:'), tide._timeline(), pg_current_xact_id()::xid, l.passed_over,
+  insert into tide.cursor (group_id, shard, shards, prev, timeline, stamp, passed_over, passed_below)
+  select v_group_id, n.shard, _group_ensure.shards, coalesce(l.passed_over, '1:1:'), tide._timeline(), pg_current_xact_id()::xid, l.passed_over,
          case when l.passed_over is not null then 9223372036854775807 end
-    from (select case when _group_ensure.start <> 'earliest' then pg_current_snapshot() end) l (passed_over);
+    from (select case when _group_ensure.start <> 'earliest' then pg_current_snapshot() end) l (passed_over)
+   cross join generate_series(0, _group_ensure.shards - 1) n (shard);
   perform tide._cursor_stamp(v_group_id);
   return v_group_id;
 end $$;
-comment on function tide._group_ensure(tide.outbox, text, text) is 'Number of the consumer group of that name on that outbox, made when missing';
+comment on function tide._group_ensure(tide.outbox, text, text, integer) is 'Number of the consumer group of that name on that outbox, made, with so many shards, when missing';
 
--- A row written inside a savepoint carries the savepoint's xid, not the transaction's: the stamp follows it.
+-- A row written inside a savepoint carries the savepoint's xid, not the transaction's: the stamp follows it. Rows that this
+-- transaction did not write keep theirs: another stamp than their xmin is what tells that they were copied.
 create function tide._cursor_stamp(group_id integer) returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
-  update tide.cursor c set stamp = c.xmin where c.group_id = _cursor_stamp.group_id and c.stamp <> c.xmin;
+  update tide.cursor c set stamp = c.xmin where c.group_id = _cursor_stamp.group_id and c.stamp = pg_current_xact_id()::xid and c.stamp <> c.xmin;
 end $$;
-comment on function tide._cursor_stamp(integer) is 'After a write that may have run inside a savepoint: stamps the row with the xid that really wrote it';
+comment on function tide._cursor_stamp(integer) is 'After a write that may have run inside a savepoint: stamps a group''s rows with the xid that really wrote them';
 
 create function tide.relay_set_outbox(pipeline text, outbox text, consumer_group text, config jsonb, start text default 'earliest')
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -1915,6 +1937,7 @@ begin
   v_outbox := tide._outbox(relay_set_outbox.outbox);
   perform tide._config_refuse(relay_set_outbox.pipeline, relay_set_outbox.config);
   perform tide._row_schema_refuse(v_outbox, relay_set_outbox.config);
+  perform tide._shards_refuse(relay_set_outbox.pipeline, relay_set_outbox.config);
   if relay_set_outbox.start is null or relay_set_outbox.start not in ('earliest', 'latest') then
     raise exception using errcode = 'TD020', message = format('start is %s', coalesce(quote_literal(relay_set_outbox.start), 'null')),
       hint = 'Use ''earliest'' (everything the outbox holds) or ''latest'' (what commits from now on).';
@@ -1926,7 +1949,8 @@ begin
         v_old.name, (select o.name from tide.outbox o where o.outbox_id = v_old.outbox_id), v_outbox.name),
       hint = format('Use another pipeline name, or drop it first: select tide.relay_drop(%L);', v_old.name);
   end if;
-  v_group_id := tide._group_ensure(v_outbox, relay_set_outbox.consumer_group, relay_set_outbox.start);
+  v_group_id := tide._group_ensure(v_outbox, relay_set_outbox.consumer_group, relay_set_outbox.start,
+    tide._shards_wanted(relay_set_outbox.config));
   select p.name into v_driver from tide.pipeline p where p.group_id = v_group_id and p.name <> relay_set_outbox.pipeline;
   if found then
     raise exception using errcode = 'TD023', message = format('consumer group %L on outbox %L is driven by pipeline %L',
@@ -1952,6 +1976,7 @@ begin
      where p.pipeline_id = v_old.pipeline_id
     returning p.version into v_version;
   end if;
+  perform tide._shards_ask(p.pipeline_id, v_old) from tide.pipeline p where p.name = relay_set_outbox.pipeline;
   perform tide._pipeline_record(relay_set_outbox.pipeline, 'set', v_version, relay_set_outbox.config);
   return v_version;
 end $$;
@@ -2058,18 +2083,20 @@ comment on function tide._relay_ended(text, uuid) is 'A relay signs off';
 
 create function tide._pipeline_report(
   pipeline_id integer, relay_id text, version bigint, state text, error_class text, error_code text, error text, cure text, message_id bigint,
-  attempts integer default null, next_attempt_at timestamptz default null, throttled_ms integer default null)
+  attempts integer default null, next_attempt_at timestamptz default null, throttled_ms integer default null, shard integer default 0)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'off', true);
-  insert into tide.pipeline_state as s (pipeline_id, relay_id, version, state, error_class, error_code, error, cure, message_id,
+  insert into tide.pipeline_state as s (pipeline_id, shard, relay_id, version, state, error_class, error_code, error, cure, message_id,
                                         attempts, next_attempt_at, throttled_ms)
-  select p.pipeline_id, _pipeline_report.relay_id, _pipeline_report.version, _pipeline_report.state, _pipeline_report.error_class,
+  select p.pipeline_id, _pipeline_report.shard, _pipeline_report.relay_id, _pipeline_report.version, _pipeline_report.state, _pipeline_report.error_class,
          _pipeline_report.error_code, _pipeline_report.error, _pipeline_report.cure, _pipeline_report.message_id,
          _pipeline_report.attempts, _pipeline_report.next_attempt_at, _pipeline_report.throttled_ms
     from tide.pipeline p
    where p.pipeline_id = _pipeline_report.pipeline_id
-     and not exists (select from tide.cursor c where c.group_id = p.group_id and c.owner <> _pipeline_report.relay_id
+     and exists (select from tide.cursor c where c.group_id = p.group_id and c.shard = _pipeline_report.shard)
+     and not exists (select from tide.cursor c where c.group_id = p.group_id and c.shard = _pipeline_report.shard
+                        and c.owner <> _pipeline_report.relay_id
                         and c.owner_token is not null and c.lease_until >= clock_timestamp() and c.stamp = c.xmin)
   on conflict on constraint pipeline_state_pk do update
      set relay_id = excluded.relay_id, version = excluded.version, state = excluded.state, error_class = excluded.error_class,
@@ -2077,7 +2104,7 @@ begin
          attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, throttled_ms = excluded.throttled_ms,
          since = case when s.state = excluded.state then s.since else clock_timestamp() end;
 end $$;
-comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint, integer, timestamptz, integer) is 'A relay writes the state of a pipeline, unless another relay owns it: one that stands by does not speak of it';
+comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint, integer, timestamptz, integer, integer) is 'A relay writes the state of a shard of a pipeline, unless another relay owns it: one that stands by does not speak of it';
 
 -- ---- 0240_group.sql ----
 -- Consumer groups: rewind, skip, rebase, drop. Called by administrators, while relays run or not.
@@ -2129,22 +2156,22 @@ begin
 end $$;
 comment on function tide._cursor_doubt(tide.cursor, xid) is 'Why a cursor cannot be trusted, or null; written_by is the row''s physical xmin';
 
-create function tide._group_trusted(group_read tide.consumer_group, outbox text) returns tide.cursor
+create function tide._group_trusted(group_read tide.consumer_group, outbox text) returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
-  v_cursor tide.cursor;
   v_doubt text;
 begin
-  select c.* into v_cursor from tide.cursor c where c.group_id = (_group_trusted.group_read).group_id for update;
-  select tide._cursor_doubt(c, c.xmin) into v_doubt from tide.cursor c where c.group_id = v_cursor.group_id;
-  if v_doubt is not null then
+  perform from tide.cursor c where c.group_id = (_group_trusted.group_read).group_id order by c.shard for update;
+  select d.doubt into v_doubt
+    from tide.cursor c cross join lateral tide._cursor_doubt(c, c.xmin) d (doubt)
+   where c.group_id = (_group_trusted.group_read).group_id and d.doubt is not null limit 1;
+  if found then
     raise exception using errcode = 'TD032',
       message = format('the cursor of group %L on outbox %L cannot be trusted: %s', (_group_trusted.group_read).name, _group_trusted.outbox, v_doubt),
       hint = format('Repair it; messages may be sent again: select tide.group_rebase(%L, %L);', (_group_trusted.group_read).name, _group_trusted.outbox);
   end if;
-  return v_cursor;
 end $$;
-comment on function tide._group_trusted(tide.consumer_group, text) is 'The locked cursor of a group; raises TD032 when it cannot be trusted';
+comment on function tide._group_trusted(tide.consumer_group, text) is 'Locks the cursors of a group; raises TD032 when one cannot be trusted';
 
 -- Where a replay pass may start: the wanted id when everything from it on is still there. Slots need not be emptied in
 -- the order of their ids, so older messages may be there while younger ones are gone. Volatile, and the messages
@@ -2186,17 +2213,18 @@ language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   v_replay_last bigint;
 begin
-  update tide.cursor c
+  with moved as (update tide.cursor c
      set cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = least(c.replay_last + 1, _cursor_rewind.to_id), replay_last = least(c.replay_last, _cursor_rewind.to_id - 1),
          passed_below = case when c.passed_below is not null then least(c.passed_below, _cursor_rewind.to_id) end,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = _cursor_rewind.group_id
-  returning c.replay_last into v_replay_last;
+  returning c.replay_last)
+  select min(m.replay_last) into v_replay_last from moved m;
   perform tide._cursor_stamp(_cursor_rewind.group_id);
   return v_replay_last + 1;
 end $$;
-comment on function tide._cursor_rewind(integer, bigint) is 'Moves a cursor back, where it can be trusted; returns the id from which on messages are sent again';
+comment on function tide._cursor_rewind(integer, bigint) is 'Moves the cursors of a group back, where it can be trusted; returns the id from which on messages are sent again';
 
 create function tide.group_rewind(consumer_group text, outbox text, to_id bigint default null, to_time timestamptz default null)
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -2227,7 +2255,7 @@ begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
-         replay_from = null, replay_last = null, passed_over = pg_current_snapshot(), passed_below = 9223372036854775807,
+         replay_from = null, replay_last = null, barrier = null, passed_over = pg_current_snapshot(), passed_below = 9223372036854775807,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);
@@ -2253,14 +2281,15 @@ begin
     || 'and m.xid <> pg_current_xact_id() returning m.id) select count(*), min(r.id) from repaired r', 'message_' || v_outbox.outbox_id)
     into v_repaired, v_first;
   if v_repaired > 0 then
-    perform tide._cursor_rewind(c.group_id, v_first)
-       from tide.cursor c join tide.consumer_group g on g.group_id = c.group_id
-      where g.outbox_id = v_outbox.outbox_id and g.group_id <> v_group.group_id and tide._cursor_doubt(c, c.xmin) is null;
+    perform tide._cursor_rewind(g.group_id, v_first)
+       from tide.consumer_group g
+      where g.outbox_id = v_outbox.outbox_id and g.group_id <> v_group.group_id
+        and not exists (select from tide.cursor c where c.group_id = g.group_id and tide._cursor_doubt(c, c.xmin) is not null);
   end if;
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = coalesce(group_rebase.from_id, 0), replay_last = coalesce(group_rebase.from_id, 0) - 1,
-         timeline = tide._timeline(), passed_over = null, passed_below = null, known_tokens = null,
+         timeline = tide._timeline(), barrier = null, passed_over = null, passed_below = null, known_tokens = null,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);
@@ -2286,6 +2315,265 @@ begin
   delete from tide.consumer_group g where g.group_id = v_group.group_id;
 end $$;
 comment on function tide.group_drop(text, text) is 'Drops a consumer group and its place; it no longer holds messages back from retention';
+
+-- ---- 0242_shards.sql ----
+-- Shards: a group with n cursors, each of which delivers the messages whose record keys fall to it. The relay computes
+-- that (pg_tide_relay/shards.py); here is how many there are, and how that changes. See docs/decisions/0014-shards.md.
+-- A change of the number is a barrier: one snapshot at which every shard stops. Then their rows are replaced.
+-- A change of what decides record keys would move messages between shards whose cursors stand in different places: all
+-- go back to the oldest one's. Messages are sent twice, none is lost.
+-- Locks: all rows of a group in tide.cursor, in the order of their shards.
+
+create function tide._shards_wanted(config jsonb) returns integer
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case when jsonb_typeof(_shards_wanted.config -> 'shards') = 'number' then (_shards_wanted.config ->> 'shards')::integer else 1 end;
+end $$;
+comment on function tide._shards_wanted(jsonb) is 'How many shards a configuration asks for';
+
+-- What is left out can't change a record's key. A key that is new here counts as one that can: duplicates rather than loss.
+create function tide._shards_keyed_by(config jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return _shards_keyed_by.config - array[
+    'sink_type', 'brokers', 'topic', 'sasl_mechanism', 'sasl_username', 'sasl_password', 'tls_enabled', 'tls_ca_cert', 'tls_client_cert',
+    'tls_client_key', 'compression', 'acks', 'batch_size', 'linger_ms', 'idempotent', 'request_timeout_ms', 'headers', 'schema_registry',
+    'topics', 'dlq', 'retry', 'rate_limit', 'delivery', 'transactions', 'shards'];
+end $$;
+comment on function tide._shards_keyed_by(jsonb) is 'The part of a configuration that may decide the keys of records';
+
+-- Volatile, and so a snapshot of its own: it sees owners that signed off while the caller waited for a lock.
+create function tide._shards_awaited(group_id integer, shard integer, division bigint) returns boolean
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from tide.cursor o
+     where o.group_id = _shards_awaited.group_id and o.shard <> _shards_awaited.shard and o.owner_token is not null
+       and o.owner_division < _shards_awaited.division and o.lease_until + o.takeover_ms * interval '1 ms' >= clock_timestamp());
+end $$;
+comment on function tide._shards_awaited(integer, integer, bigint) is
+  'Whether another shard may still be driven by a relay that divides messages in the way that was in force before';
+
+-- Nobody drives a shard under this division yet, or every owner of this division knows the barrier: it is set once, by
+-- the first who asks for a shard. What owners of before had opened in memory is settled or forgotten by then, so each
+-- shard's row says where it stands, and everything that was seen by anybody is visible in the barrier.
+create function tide._shards_stop(group_id integer, shard integer) returns boolean
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_wanted integer;
+  v_row tide.cursor;
+  v_locked integer;
+begin
+  select tide._shards_wanted(p.config) into v_wanted from tide.pipeline p where p.group_id = _shards_stop.group_id;
+  select c.* into v_row from tide.cursor c where c.group_id = _shards_stop.group_id and c.shard = _shards_stop.shard;
+  if v_wanted is null or v_row.shards is null or v_wanted = v_row.shards or v_row.barrier is not null then
+    return true;
+  end if;
+  select count(*) into v_locked
+    from (select from tide.cursor c where c.group_id = _shards_stop.group_id order by c.shard for no key update skip locked) l;
+  if v_locked <> v_row.shards
+     or exists (select from tide.cursor c where c.group_id = _shards_stop.group_id
+                   and (c.division <> v_row.division or tide._cursor_doubt(c, c.xmin) is not null
+                        or c.owner_token is not null and c.owner_division < c.division
+                           and c.lease_until + c.takeover_ms * interval '1 ms' >= clock_timestamp())) then
+    return false;
+  end if;
+  update tide.cursor c set barrier = coalesce(c.barrier, pg_current_snapshot()), stamp = pg_current_xact_id()::xid
+   where c.group_id = _shards_stop.group_id;
+  return true;
+end $$;
+comment on function tide._shards_stop(integer, integer) is
+  'Where another number of shards is wanted: says where all stop; false: not yet, a relay still drives one as before';
+
+-- A shard of that number may have been there before: what Kafka remembers of it (exactly once) is not held against it.
+create function tide._shards_replace(group_id integer, shards integer) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from tide.cursor c where c.group_id = _shards_replace.group_id and c.shard >= _shards_replace.shards;
+  delete from tide.pipeline_state s using tide.pipeline p
+   where p.group_id = _shards_replace.group_id and s.pipeline_id = p.pipeline_id and s.shard >= _shards_replace.shards;
+  update tide.cursor c
+     set shards = _shards_replace.shards, barrier = null, division = c.division + 1, generation = c.generation + 1, epoch = c.epoch + 1,
+         owner_token = null, owner_division = null, lease_until = null, stamp = pg_current_xact_id()::xid
+   where c.group_id = _shards_replace.group_id;
+  insert into tide.cursor (group_id, shard, shards, prev, replay_from, replay_last, generation, timeline, stamp, epoch, settled_at,
+                           passed_over, passed_below, division, known_tokens)
+  select c.group_id, n.shard, c.shards, c.prev, c.replay_from, c.replay_last, c.generation, c.timeline, c.stamp, c.epoch, c.settled_at,
+         c.passed_over, c.passed_below, c.division, null
+    from tide.cursor c cross join generate_series(0, _shards_replace.shards - 1) n (shard)
+   where c.group_id = _shards_replace.group_id and c.shard = 0
+     and not exists (select from tide.cursor o where o.group_id = c.group_id and o.shard = n.shard);
+  perform tide._cursor_stamp(_shards_replace.group_id);
+end $$;
+comment on function tide._shards_replace(integer, integer) is 'Gives a group whose shards all stand at one position another number of them; nobody owns them then';
+
+-- Called by the owner of a shard that stands at the barrier and has nothing in flight, again and again.
+create function tide._shards_pass(group_id integer, shard integer, owner_token uuid, epoch bigint) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_locked integer;
+  v_row tide.cursor;
+  v_wanted integer;
+begin
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  select count(*) into v_locked
+    from (select from tide.cursor c where c.group_id = _shards_pass.group_id order by c.shard for no key update skip locked) l;
+  select c.* into v_row from tide.cursor c where c.group_id = _shards_pass.group_id and c.shard = _shards_pass.shard
+     and c.owner_token = _shards_pass.owner_token and c.epoch = _shards_pass.epoch and c.barrier is not null;
+  if not found then
+    return false;
+  end if;
+  select tide._shards_wanted(p.config) into v_wanted from tide.pipeline p where p.group_id = _shards_pass.group_id;
+  if v_wanted is null or v_locked <> v_row.shards
+     or exists (select from tide.cursor c where c.group_id = _shards_pass.group_id
+                   and (not tide._shard_stands(c) or c.barrier::text <> v_row.barrier::text or c.stamp <> c.xmin)) then
+    return null;
+  end if;
+  perform tide._shards_replace(_shards_pass.group_id, v_wanted);
+  return false;
+end $$;
+comment on function tide._shards_pass(integer, integer, uuid, bigint) is
+  'Once every shard stands at the barrier: as many shards as are wanted, all beginning there; null: not yet, ask again, false: this relay must read the cursor again';
+
+create function tide._shard_stands(position_read tide.cursor) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce((_shard_stands.position_read).barrier::text = (_shard_stands.position_read).prev::text, false)
+    and (_shard_stands.position_read).cur is null and (_shard_stands.position_read).replay_last is null;
+end $$;
+comment on function tide._shard_stands(tide.cursor) is 'Whether a shard has come to the barrier, with nothing left before it';
+
+-- Of two snapshots of one server the older one has the smaller xmax; of the same xmax the smaller xmin; of the same xmin the
+-- more transactions running: what is visible in it is visible in the other.
+create function tide._group_position(group_id integer) returns setof tide.cursor
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_row tide.cursor;
+begin
+  select c.* into v_row from tide.cursor c where c.group_id = _group_position.group_id
+   order by pg_snapshot_xmax(c.prev), pg_snapshot_xmin(c.prev),
+            (select count(*) from pg_snapshot_xip(c.prev)) desc, c.shard limit 1;
+  if not found then
+    return;
+  end if;
+  if v_row.shards > 1 then
+    v_row.cur := null; v_row.first_id := null; v_row.window_token := null; v_row.last_id := 0;
+    select min(c.replay_from), min(c.replay_last) into v_row.replay_from, v_row.replay_last
+      from tide.cursor c where c.group_id = _group_position.group_id;
+  end if;
+  return next v_row;
+end $$;
+comment on function tide._group_position(integer) is 'The cursor of a group; of several shards the position that all of them have come to';
+
+create function tide._shards_converge(group_id integer) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  update tide.cursor c
+     set prev = o.prev, cur = o.cur, first_id = o.first_id, window_token = o.window_token, last_id = o.last_id,
+         replay_from = o.replay_from, replay_last = o.replay_last, generation = c.generation + 1, stamp = pg_current_xact_id()::xid
+    from tide._group_position(_shards_converge.group_id) o
+   where c.group_id = _shards_converge.group_id;
+end $$;
+comment on function tide._shards_converge(integer) is
+  'Takes all shards of a group back to the position of the oldest one: messages may be sent again, and none is lost';
+
+-- The single place that knows who may not be sent anything twice.
+create function tide._shards_may_repeat(pipeline text, config jsonb) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  if _shards_may_repeat.config ->> 'delivery' = 'exactly_once' then
+    raise exception using errcode = 'TD070',
+      message = format('pipeline %L delivers exactly once, and has several shards: this change would send messages again', _shards_may_repeat.pipeline),
+      hint = 'Set shards to 1 first, with nothing else, and wait until tide.pipelines no longer says resharding. Then change it, then set shards again.';
+  end if;
+end $$;
+comment on function tide._shards_may_repeat(text, jsonb) is 'Raises TD070 where nothing may be sent twice';
+
+-- A reference may mean something else in each relay, and so may a key that it is part of: two relays would both think that
+-- a message is the other's.
+create function tide._shards_refuse(pipeline text, config jsonb) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  if tide._shards_wanted(_shards_refuse.config) > 1 and tide._shards_keyed_by(_shards_refuse.config)::text ~ '\$\{[a-z]+:' then
+    raise exception using errcode = 'TD020',
+      message = format('the configuration of pipeline %L is not valid: with several shards, what decides a record''s key must not depend on a relay''s environment',
+        _shards_refuse.pipeline),
+      hint = 'Write the value instead of ${...} in message_key, routing, transform, wire_config and serialization.';
+  end if;
+end $$;
+comment on function tide._shards_refuse(text, jsonb) is 'Raises TD020 for references where they may divide messages differently in each relay';
+
+-- Called in the transaction that changes a pipeline, behind the change. A cursor in doubt is left alone: tide.group_rebase
+-- makes all its shards begin at one position.
+create function tide._shards_ask(pipeline_id integer, before tide.pipeline) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_pipeline tide.pipeline;
+  v_wanted integer;
+  v_shards integer;
+  v_stops boolean;
+  v_moves boolean;
+begin
+  select p.* into v_pipeline from tide.pipeline p where p.pipeline_id = _shards_ask.pipeline_id;
+  v_wanted := tide._shards_wanted(v_pipeline.config);
+  if v_wanted = 1 and not exists (select from tide.cursor c where c.group_id = v_pipeline.group_id and (c.shards > 1 or c.barrier is not null)) then
+    return;
+  end if;
+  perform from tide.cursor c where c.group_id = v_pipeline.group_id order by c.shard for no key update;
+  if exists (select from tide.cursor c where c.group_id = v_pipeline.group_id and tide._cursor_doubt(c, c.xmin) is not null) then
+    return;
+  end if;
+  select max(c.shards), bool_and(c.barrier is not null),
+         max(c.shards) > 1 and max(c.epoch) > 0
+         and (_shards_ask.before.group_id is distinct from v_pipeline.group_id
+              or tide._shards_keyed_by(_shards_ask.before.config) <> tide._shards_keyed_by(v_pipeline.config))
+    into v_shards, v_stops, v_moves from tide.cursor c where c.group_id = v_pipeline.group_id;
+  if v_moves then
+    perform tide._shards_may_repeat(v_pipeline.name, v_pipeline.config);
+    perform tide._shards_converge(v_pipeline.group_id);
+    raise notice using message = format('pipeline %L has %s shards, and messages may fall to other ones now: all begin again where the slowest is, '
+        'and messages are sent again', v_pipeline.name, v_shards),
+      hint = 'Records with the same pg_tide_id and pg_tide_ts are repeats.';
+  end if;
+  update tide.cursor c
+     set barrier = case when v_wanted <> v_shards then c.barrier end, stamp = pg_current_xact_id()::xid,
+         division = c.division + case when v_moves or v_wanted <> v_shards and not v_stops then 1 else 0 end
+   where c.group_id = v_pipeline.group_id;
+  perform tide._cursor_stamp(v_pipeline.group_id);
+end $$;
+comment on function tide._shards_ask(integer, tide.pipeline) is 'What a change of a pipeline means for the shards of its group';
+
+create function tide.group_reshard(consumer_group text, outbox text) returns integer
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_group tide.consumer_group := tide._group(group_reshard.consumer_group, group_reshard.outbox);
+  v_pipeline tide.pipeline;
+  v_last tide.cursor;
+  v_wanted integer;
+begin
+  select p.* into v_pipeline from tide.pipeline p where p.group_id = v_group.group_id for update;
+  perform tide._group_trusted(v_group, group_reshard.outbox);
+  v_wanted := tide._shards_wanted(coalesce(v_pipeline.config, '{}'));
+  if not exists (select from tide.cursor c where c.group_id = v_group.group_id and (c.shards <> v_wanted or c.barrier is not null)) then
+    return v_wanted;
+  end if;
+  perform tide._shards_may_repeat(v_pipeline.name, v_pipeline.config);
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  select c.* into v_last from tide.cursor c
+   where c.group_id = v_group.group_id and c.lease_until + c.takeover_ms * interval '1 ms' >= clock_timestamp()
+   order by c.lease_until + c.takeover_ms * interval '1 ms' desc limit 1;
+  perform tide._shards_converge(v_group.group_id);
+  perform tide._shards_replace(v_group.group_id, v_wanted);
+  -- Owners were not asked: the last one's lease stays on the first shard, and whoever begins waits for it.
+  update tide.cursor c
+     set owner_token = v_last.owner_token, owner = v_last.owner, owner_division = v_last.owner_division, lease_until = v_last.lease_until,
+         takeover_ms = v_last.takeover_ms, stamp = pg_current_xact_id()::xid
+   where c.group_id = v_group.group_id and c.shard = 0 and v_last.owner_token is not null;
+  perform tide._cursor_stamp(v_group.group_id);
+  return v_wanted;
+end $$;
+comment on function tide.group_reshard(text, text) is
+  'Gives a group the number of shards that its pipeline asks for at once, when they can''t all stop at one place by themselves (one is in error): all begin where the slowest is, so messages are sent again. Returns the number';
 
 -- ---- 0245_dead_letters.sql ----
 -- Dead letters: kept, redriven, discarded, removed.
@@ -2762,8 +3050,8 @@ begin
 end $$;
 comment on function tide._config_shown(jsonb) is 'A configuration with secrets replaced by ***';
 
-create view tide.pipelines as
-  select p.name as pipeline, o.name as outbox, g.name as consumer_group, p.enabled, p.version,
+create view tide.shards as
+  select p.name as pipeline, o.name as outbox, g.name as consumer_group, c.shard, c.shards,
          case when not p.enabled then 'disabled'
               when c.owner_token is null or c.lease_until < clock_timestamp() then
                 case when s.state = 'error' and s.version = p.version then s.state else 'waiting' end
@@ -2773,26 +3061,42 @@ create view tide.pipelines as
          case when c.lease_until >= clock_timestamp() then s.attempts end as attempts,
          case when c.lease_until >= clock_timestamp() then s.next_attempt_at end as next_attempt_at,
          case when c.lease_until >= clock_timestamp() then s.throttled_ms end as throttled_ms,
-         s.since, s.version as running_version,
-         tide._config_shown(p.config) as config, p.updated_at, p.updated_by
+         s.since, s.version as running_version, c.settled_at, c.taken_over_at, c.taken_over_from,
+         case when c.barrier is not null then tide._shard_stands(c) end as stands
     from tide.pipeline p
     join tide.outbox o on o.outbox_id = p.outbox_id
     join tide.consumer_group g on g.group_id = p.group_id
-    left join tide.cursor c on c.group_id = p.group_id and c.shard = 0
-    left join tide.pipeline_state s on s.pipeline_id = p.pipeline_id;
+    join tide.cursor c on c.group_id = p.group_id
+    left join tide.pipeline_state s on s.pipeline_id = p.pipeline_id and s.shard = c.shard;
+comment on view tide.shards is
+  'A row for each shard of each pipeline: its owner and state; stands: while their number changes, whether it has come to where all stop';
+
+create view tide.pipelines as
+  select p.name as pipeline, o.name as outbox, g.name as consumer_group, p.enabled, p.version,
+         w.state, w.owner, w.lease_until, w.error_class, w.error_code, w.error, w.cure, w.message_id,
+         w.attempts, w.next_attempt_at, w.throttled_ms, w.since, w.running_version,
+         tide._config_shown(p.config) as config, p.updated_at, p.updated_by, w.shards,
+         case when w.shards <> tide._shards_wanted(p.config) then format('%s -> %s', w.shards, tide._shards_wanted(p.config)) end as resharding
+    from tide.pipeline p
+    join tide.outbox o on o.outbox_id = p.outbox_id
+    join tide.consumer_group g on g.group_id = p.group_id
+    left join lateral (
+      select h.* from tide.shards h where h.pipeline = p.name
+       order by array_position(array['error', 'backing_off', 'waiting'], h.state), h.shard
+       limit 1) w on true;
 comment on view tide.pipelines is
-  'Pipelines: configuration, owner, and state (running, backing_off, error as the owner says it; disabled; waiting: no relay owns it)';
+  'Pipelines: configuration, owner, and state (running, backing_off, error as the owner says it; disabled; waiting: no relay owns it). Of several shards the one that is worst off, and how many there are; all of them: tide.shards';
 
 create view tide.consumer_groups as
   select g.name as consumer_group, o.name as outbox, p.name as pipeline, c.prev, c.cur, c.first_id, c.last_id,
          c.replay_from, c.replay_last, c.generation, c.epoch, c.timeline, c.settled_at,
-         tide._cursor_doubt(c, c.xmin) as doubt, g.created_at, g.created_by
+         tide._cursor_doubt(c, c.xmin) as doubt, g.created_at, g.created_by, c.shard, c.shards
     from tide.consumer_group g
     join tide.outbox o on o.outbox_id = g.outbox_id
     join tide.cursor c on c.group_id = g.group_id
     left join tide.pipeline p on p.group_id = g.group_id;
 comment on view tide.consumer_groups is
-  'Consumer groups and their cursors; doubt: why a cursor cannot be trusted (then tide.group_rebase repairs it)';
+  'Consumer groups and their cursors, a row for each shard; doubt: why a cursor cannot be trusted (then tide.group_rebase repairs it)';
 
 create view tide.relays as
   select r.relay_id, r.host, r.pid, r.release, r.started_at, r.seen_at, r.ended_at,
@@ -2800,9 +3104,9 @@ create view tide.relays as
               when r.seen_at < clock_timestamp() - interval '30 seconds' then 'lost'
               when exists (select from tide.cursor c where c.owner_token = r.token and c.lease_until >= clock_timestamp()) then 'owner'
               else 'standby' end as state,
-         array(select p.name from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
+         array(select distinct p.name from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
                 where c.owner_token = r.token and c.lease_until >= clock_timestamp() order by p.name) as pipelines,
-         array(select format('%s from %s at %s', p.name, c.taken_over_from, c.taken_over_at)
+         array(select format('%s%s from %s at %s', p.name, case when c.shards > 1 then ' shard ' || c.shard end, c.taken_over_from, c.taken_over_at)
                  from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
                 where c.owner = r.relay_id and c.taken_over_at is not null order by c.taken_over_at) as take_overs
     from tide.relay r;
@@ -2845,18 +3149,20 @@ create view tide.lag as
   select p.name as pipeline, o.name as outbox, g.name as consumer_group,
          least(n.pending, 100000) as pending,
          case when n.pending > 100000 then '>= 100000' else n.pending::text end as pending_text,
-         n.oldest_at, coalesce(clock_timestamp() - n.oldest_at, interval '0') as oldest_age, c.settled_at
+         n.oldest_at, coalesce(clock_timestamp() - n.oldest_at, interval '0') as oldest_age, n.settled_at
     from tide.consumer_group g
     join tide.outbox o on o.outbox_id = g.outbox_id
-    join tide.cursor c on c.group_id = g.group_id
     left join tide.pipeline p on p.group_id = g.group_id
-    cross join lateral tide._pending(o.outbox_id, c) n;
+    cross join lateral (
+      select max(l.pending) as pending, min(l.oldest_at) as oldest_at, max(c.settled_at) as settled_at
+        from tide.cursor c cross join lateral tide._pending(o.outbox_id, c) l
+       where c.group_id = g.group_id) n;
 comment on view tide.lag is
-  'What each consumer group still has to deliver: the number of committed messages, exact up to 100,000, and the age of the oldest';
+  'What each consumer group still has to deliver: the number of committed messages, exact up to 100,000, and the age of the oldest. Of several shards what the slowest has before it, the messages of the others among it';
 
 -- What keeps a pipeline from sending what is committed: one reason, and the cure; nulls when a relay is at it, or nothing
 -- waits. Reads messages: raises 55P03 rather than wait for who has locked them.
-create function tide._pipeline_held(pipeline tide.pipeline, out since timestamptz, out cause text, out cure text)
+create function tide._pipeline_held(pipeline tide.pipeline, shard integer, out since timestamptz, out cause text, out cure text)
 language plpgsql volatile set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
 declare
   v_pipeline tide.pipeline := _pipeline_held.pipeline;
@@ -2868,12 +3174,14 @@ declare
   v_seen_at timestamptz;
   v_successor_from timestamptz;
 begin
-  select c.* into v_cursor from tide.cursor c where c.group_id = v_pipeline.group_id;
+  select c.* into v_cursor from tide.cursor c where c.group_id = v_pipeline.group_id and c.shard = _pipeline_held.shard;
   if (select n.pending from tide._pending(v_pipeline.outbox_id, v_cursor) n) = 0 then
     return;
   end if;
-  select tide._cursor_doubt(c, c.xmin) into v_doubt from tide.cursor c where c.group_id = v_pipeline.group_id;
-  select s.* into v_state from tide.pipeline_state s where s.pipeline_id = v_pipeline.pipeline_id and s.version = v_pipeline.version;
+  select tide._cursor_doubt(c, c.xmin) into v_doubt
+    from tide.cursor c where c.group_id = v_pipeline.group_id and c.shard = _pipeline_held.shard;
+  select s.* into v_state from tide.pipeline_state s
+   where s.pipeline_id = v_pipeline.pipeline_id and s.shard = _pipeline_held.shard and s.version = v_pipeline.version;
   select r.seen_at into v_seen_at from tide.relay r where r.relay_id = v_cursor.owner and r.token = v_cursor.owner_token;
   v_successor_from := v_cursor.lease_until + v_cursor.takeover_ms * interval '1 ms';
   if v_doubt is not null then
@@ -2899,21 +3207,30 @@ begin
   elsif v_cursor.replay_last is not null then
     cause := format('it sends messages from id %s on again, and has come to id %s', v_cursor.replay_from, v_cursor.replay_last);
     cure := 'Let it finish; see tide.lag.';
+  elsif tide._shard_stands(v_cursor) then
+    since := v_pipeline.updated_at;
+    cause := format('shard %s of pipeline %L stands until all shards have come as far: their number changes', v_cursor.shard, v_pipeline.name);
+    cure := format('See tide.shards. When one can''t come there, all may begin anew, and messages are sent again: select tide.group_reshard(%L, %L);',
+      v_group, v_outbox);
   end if;
 end $$;
-comment on function tide._pipeline_held(tide.pipeline) is 'Why a pipeline that has something to send does not send it now, and the cure';
+comment on function tide._pipeline_held(tide.pipeline, integer) is 'Why a shard of a pipeline that has something to send does not send it now, and the cure';
 
 -- Who has locked an outbox's messages is told by _pipelines_locked and by the locks on its slots: others are not kept waiting.
 create function tide._pipelines_held()
 returns table (outbox text, consumer_group text, age interval, cause text, cure text)
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
+  v_row record;
   v_pipeline tide.pipeline;
   v_since timestamptz;
 begin
-  for v_pipeline in select p.* from tide.pipeline p order by p.pipeline_id loop
+  for v_row in
+    select p, c.shard from tide.pipeline p join tide.cursor c on c.group_id = p.group_id order by p.pipeline_id, c.shard
+  loop
+    v_pipeline := v_row.p;
     begin
-      select h.since, h.cause, h.cure into v_since, cause, cure from tide._pipeline_held(v_pipeline) h;
+      select h.since, h.cause, h.cure into v_since, cause, cure from tide._pipeline_held(v_pipeline, v_row.shard) h;
     exception when lock_not_available then
       continue;
     end;
@@ -4341,6 +4658,17 @@ as $$
     ],
     "type": "object",
     "what": "an object"
+   }
+  },
+  "shards": {
+   "default": 1,
+   "required": false,
+   "rule": {
+    "expects": "a whole number from 1 to 64 (shards)",
+    "max": 64,
+    "min": 1,
+    "type": "integer",
+    "what": "a whole number"
    }
   },
   "sink_type": {
@@ -6557,81 +6885,82 @@ as
     (10, 'tls_client_key', 'string', 'a string that is not empty', null, false, 'null', 'Path of the private key of `tls_client_cert`.', 'no client certificate', 'ssl.key.location'),
     (11, 'compression', 'string', 'one of "none", "gzip", "snappy", "lz4", "zstd"', null, false, '"none"', 'How produce batches are compressed.', 'costs no CPU; zstd suits most pipelines', 'compression.type'),
     (12, 'acks', 'string', 'one of "0", "1", "all"', null, false, '"all"', 'When a message counts as delivered: `0` at once, `1` when the leader has written it, `all` when every in-sync replica has.', 'what was acknowledged is not lost', 'acks'),
-    (13, 'batch_size', 'int', 'a whole number from 1 to 10000 (messages)', 'messages', false, '100', 'Most messages in one produce batch.', 'small latency; 500 to 1000 suits a high volume', 'batch.num.messages, messages read at a time'),
-    (14, 'linger_ms', 'int', 'a whole number from 0 to 900000 (ms)', 'ms', false, '10', 'How long the producer waits for a batch to fill.', 'hardly felt, and fills batches', 'linger.ms'),
-    (15, 'idempotent', 'bool', 'true or false', null, false, 'false', 'Whether the broker must drop the producer''s own repeats: `true` makes it an error where the cluster refuses; `false` uses it where the cluster permits.', 'works where the cluster gives no right to it', 'enable.idempotence'),
-    (16, 'request_timeout_ms', 'int', 'a whole number from 1 to 900000 (ms)', 'ms', false, '30000', 'How long a broker may take to answer a produce request.', 'Kafka''s own default', 'request.timeout.ms, the detection of an absent cluster'),
-    (17, 'message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key, which decides the partition: `{dedup_key}`, `{key}`, `{stream_table}`, `{op}`, `{outbox_id}`, `{payload.a.b}`, `{headers.name}`.', 'the message''s key, else its dedup key', 'the record''s key'),
-    (18, 'headers', 'object', 'an object', null, false, 'null', 'Headers on every record; names with `pg_tide_` are reserved.', 'none beside those of the message', 'the record''s headers'),
-    (19, 'wire_format', 'string', 'one of "native", "debezium", "avro", "cloudevents", "outbox_router"', null, false, '"native"', 'How a message becomes the record''s bytes: `native` is the payload as it is, `debezium` a change event as Debezium writes it, `avro` the payload in Avro with the id of its registered schema, `cloudevents` an event of CloudEvents 1.0, `outbox_router` the record of Debezium''s outbox event router.', 'the payload as PostgreSQL renders it', 'the record''s value and headers'),
-    (20, 'wire_config', 'object', 'an object', null, false, '{"emit_tombstones": null, "mode": null, "source": null, "type": null, "server_name": null, "table": null, "schemas_enable": null, "payload_as": null, "row_schema": null, "decimal_handling_mode": null, "time_precision_mode": null, "binary_handling_mode": null, "key_strategy": null, "key_fields": null, "key_schemas_enable": null, "emit_as": null, "key_converter": null, "value_converter": null}', 'Options of the wire format.', 'see its keys', null),
-    (21, 'wire_config.emit_tombstones', 'bool', 'true or false', null, false, 'null', 'Whether a delete makes a record without value: in Debezium''s format a second one behind the event, in the native format and an outbox router''s in place of a payload that is missing; else its value is the JSON `null`.', '`true` for Debezium, as there; else `false`, because a tombstone makes compaction forget the key', 'the record''s value'),
-    (22, 'wire_config.mode', 'string', 'one of "binary", "structured"', null, false, 'null', 'CloudEvents'' content mode: `binary` has attributes as headers and the payload as value, `structured` all in one JSON document.', '`binary`, whose value is the payload alone', 'the record''s value and headers'),
-    (23, 'wire_config.source', 'string', 'a template of a source', null, false, 'null', 'The event''s `source`, a URI or the end of one; `{stream_table}` is the outbox.', '`/{stream_table}`', 'the event''s source'),
-    (24, 'wire_config.type', 'string', 'a template of a type', null, false, 'null', 'The event''s `type`; `{stream_table}` and `{op}`.', '`{stream_table}.{op}`', 'the event''s type'),
-    (25, 'wire_config.server_name', 'string', 'a name of letters, digits, ".", "_" and "-"', null, false, 'null', 'What Debezium calls `topic.prefix`.', 'the first of the three names in a topic such as `dbserver1.public.orders`, else `pg_tide`', 'source.name, the names of schemas'),
-    (26, 'wire_config.table', 'string', 'schema.table', null, false, 'null', 'The table whose rows the payloads are, as `schema.table`.', 'the other two names in such a topic, else `tide` and the outbox', 'source.schema, source.table, the names of schemas'),
-    (27, 'wire_config.schemas_enable', 'bool', 'true or false', null, false, 'null', 'Whether the value has its schema beside it, as JsonConverter''s `schemas.enable`; needs `row_schema`, or `payload_as` `opaque`.', '`false`: types have to be declared for it', 'the record''s value'),
-    (28, 'wire_config.payload_as', 'string', 'one of "row", "opaque"', null, false, 'null', 'What a payload is in `before` and `after`: `row`, an object with columns, or `opaque`, any JSON in one column `payload` beside `id`, the record''s key.', '`row`', 'the record''s value'),
-    (29, 'wire_config.row_schema', 'union', 'a list or a whole number', null, false, 'null', 'The types of the payload''s members, in order; they are converted as Debezium does.', 'payloads are sent as they are, and readers find the types', 'the record''s value'),
-    (30, 'wire_config.decimal_handling_mode', 'string', 'one of "precise", "double", "string"', null, false, 'null', 'Debezium''s `decimal.handling.mode`, for columns of type `numeric`.', '`precise`, as Debezium''s', 'the record''s value'),
-    (31, 'wire_config.time_precision_mode', 'string', 'one of "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds"', null, false, 'null', 'Debezium''s `time.precision.mode`, for dates and times without zone.', '`adaptive`, as Debezium''s', 'the record''s value'),
-    (32, 'wire_config.binary_handling_mode', 'string', 'one of "bytes", "base64", "base64-url-safe", "hex"', null, false, 'null', 'Debezium''s `binary.handling.mode`, for columns of type `bytea`.', '`bytes`, as Debezium''s', 'the record''s value'),
-    (33, 'wire_config.key_strategy', 'string', 'one of "text", "struct"', null, false, 'null', 'The record''s key: `text` is what `message_key` says, `struct` a JSON object of columns, as Debezium''s.', '`text`, as in every format', 'the record''s key'),
-    (34, 'wire_config.key_fields', 'list', 'a list of 1 to 32 items', null, false, 'null', 'The columns of the primary key.', 'only the user knows them', 'the record''s key, before'),
-    (35, 'wire_config.key_schemas_enable', 'bool', 'true or false', null, false, 'null', 'Whether a key of `struct` has its schema beside it.', '`false`, as for the value', 'the record''s key'),
-    (36, 'wire_config.emit_as', 'string', 'one of "c", "error", "key_only"', null, false, 'null', 'What becomes of an update or a delete without old payload: `c` sends an update as if it were new, `key_only` with a `before` of `key_fields` alone, `error` not at all. A delete is `key_only` with `c`, too.', '`c`, which every reader takes; a `before` of null in an update stops Flink', 'op, before'),
-    (37, 'wire_config.key_converter', 'string', 'one of "string", "json", "json_with_schema"', null, false, 'null', 'Whose bytes an outbox router''s key has: `string` those of Connect''s StringConverter, `json` of its JsonConverter without schemas, `json_with_schema` with them.', '`string`, the key as it is', 'the record''s key'),
-    (38, 'wire_config.value_converter', 'string', 'one of "string", "json", "json_with_schema"', null, false, 'null', 'The same of the value: `string` is the payload, `json` the payload as an escaped JSON string, `json_with_schema` that string beside its schema.', '`string`, the payload as it is', 'the record''s value'),
-    (39, 'serialization', 'object', 'an object', null, false, '{"schema": null, "format": null, "subject_name_strategy": null, "schema_file": null, "subject": null, "version": null, "key": null}', 'The schemas that records are written with.', 'see its keys', null),
-    (40, 'serialization.schema', 'union', 'a string or an object', null, false, 'null', 'The value''s Avro schema itself: a JSON object, or the same as a string.', 'only the user knows the schema', 'the record''s value'),
-    (41, 'serialization.format', 'string', 'one of "json", "avro"', null, false, 'null', 'How Debezium''s change events are written: `json`, or `avro` as by Confluent''s AvroConverter, which needs `row_schema` or `payload_as` `opaque`.', '`json`, which needs no registry', 'the record''s key and value'),
-    (42, 'serialization.subject_name_strategy', 'string', 'one of "TopicNameStrategy", "RecordNameStrategy", "TopicRecordNameStrategy"', null, false, 'null', 'The subject of a value''s schema: `TopicNameStrategy` is `<topic>-value`, `RecordNameStrategy` the record''s full name, `TopicRecordNameStrategy` both, as in `<topic>-<name>`.', '`TopicNameStrategy`, what registries and readers expect', 'the subject'),
-    (43, 'serialization.schema_file', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of a file that holds it; read when the pipeline starts.', '`schema` has it', 'the record''s value'),
-    (44, 'serialization.subject', 'string', 'a string that is not empty', null, false, 'null', 'The subject in the registry whose schema is the value''s; needs `version`.', '`schema` has it', 'the record''s value'),
-    (45, 'serialization.version', 'union', 'a whole number or a string', null, false, 'null', 'Its version: a number, or `latest`, which is looked up when the pipeline starts.', '`schema` has it', 'the record''s value'),
-    (46, 'serialization.key', 'string', 'one of "text", "avro"', null, false, 'null', 'How the record''s key is written: `text` as it is, `avro` as an Avro string under the subject `<topic>-key`. A key of `key_strategy` `struct` is always Avro.', '`text`, which every consumer reads', 'the record''s key'),
-    (47, 'schema_registry', 'object', 'an object', null, false, '{"url": null, "username": null, "password": null, "bearer_token": null, "tls_ca_cert": null, "tls_client_cert": null, "tls_client_key": null, "timeout_ms": 5000, "auto_register": false}', 'The registry that knows the schemas.', 'see its keys', null),
-    (48, 'schema_registry.url', 'string', 'a comma-separated list of http:// or https:// URLs', null, false, 'null', 'Where the registry''s API begins, as in `http://schemas:8081` or, for Apicurio, `http://schemas:8080/apis/ccompat/v7`; of several, comma-separated, the next one is asked when one is away.', 'no schema registry', 'the registry''s client'),
-    (49, 'schema_registry.username', 'string', 'a string that is not empty', null, false, 'null', 'User name, or the API key of a managed registry; needs `password`.', 'no authentication', 'HTTP basic authentication'),
-    (50, 'schema_registry.password', 'string', 'a string that is not empty', null, false, 'null', 'Password, or the API secret; give it as `${env:SCHEMA_REGISTRY_PASSWORD}`, so that the database does not hold it.', 'no authentication', 'HTTP basic authentication'),
-    (51, 'schema_registry.bearer_token', 'string', 'a string that is not empty', null, false, 'null', 'Token in place of user name and password; give it as `${env:SCHEMA_REGISTRY_TOKEN}`.', 'no authentication', 'the header Authorization'),
-    (52, 'schema_registry.tls_ca_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of the CA certificate that the registry must show.', 'the system''s certificate authorities', 'TLS to the registry'),
-    (53, 'schema_registry.tls_client_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path of the relay''s own certificate (mTLS); needs `tls_client_key`.', 'no client certificate', 'TLS to the registry'),
-    (54, 'schema_registry.tls_client_key', 'string', 'a string that is not empty', null, false, 'null', 'Path of the private key of `tls_client_cert`.', 'no client certificate', 'TLS to the registry'),
-    (55, 'schema_registry.timeout_ms', 'int', 'a whole number from 1 to 60000 (ms)', 'ms', false, '5000', 'How long the registry may take to connect, and to answer; then it counts as away.', 'a registry answers in a few', 'the registry''s client'),
-    (56, 'schema_registry.auto_register', 'bool', 'true or false', null, false, 'false', 'Whether the relay registers a schema that its subject does not have, once the registry finds it compatible.', 'who may change a contract should be decided', 'the registry'),
-    (57, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
-    (58, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
-    (59, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
-    (60, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
-    (61, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
-    (62, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
-    (63, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
-    (64, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
-    (65, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
-    (66, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
-    (67, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
-    (68, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
-    (69, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
-    (70, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
-    (71, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created'),
-    (72, 'dlq', 'object', 'an object', null, false, '{"on_error": "continue", "max_parked_keys": 10000, "max_in_a_row": 1000, "retention_days": 14}', 'What becomes of a message that can''t be delivered.', 'see its keys', null),
-    (73, 'dlq.on_error', 'string', 'one of "continue", "park_key", "stop"', null, false, '"continue"', 'What happens when a message itself can''t be delivered (an outage never counts): `continue` keeps it as a dead letter and goes on; `park_key` keeps it, and later messages of its key wait behind it; `stop` stops the pipeline at it.', 'one bad message must not stop all others', '`tide.dead_letters`'),
-    (74, 'dlq.max_parked_keys', 'int', 'a whole number from 1 to 100000 (keys)', 'keys', false, '10000', 'Most keys that may wait behind a dead letter at a time; at the next one the pipeline stops, and drops nothing.', 'a fault of all messages should not park them all', 'memory'),
-    (75, 'dlq.max_in_a_row', 'int', 'a whole number from 1 to 1000000 (messages)', 'messages', false, '1000', 'Most messages that become dead letters one right after the other; at the next one the pipeline stops, and drops nothing.', 'then it is hardly the messages'' fault', '`tide.dead_letters`'),
-    (76, 'dlq.retention_days', 'int', 'a whole number from 1 to 3650 (days)', 'days', false, '14', 'How long dead letters are kept after they were redriven or discarded; those that wait for a decision are kept for ever.', 'time to look what happened', '`tide.dlq_retention_run`'),
-    (77, 'retry', 'object', 'an object', null, false, '{"backoff_ms": 500, "backoff_max_ms": 30000}', 'The pauses between two attempts at what keeps the pipeline from going on.', 'see its keys', null),
-    (78, 'retry.backoff_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '500', 'The first pause; each further one is twice as long, and by chance up to half of that shorter.', 'over before anybody looks', 'the first pause'),
-    (79, 'retry.backoff_max_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '30000', 'The longest pause; attempts go on without end.', 'how late a cure is noticed at most', 'all further pauses'),
-    (80, 'rate_limit', 'object', 'an object', null, false, '{"max_messages_per_second": null, "burst_size": null}', 'How fast messages may be handed over.', 'see its keys', null),
-    (81, 'rate_limit.max_messages_per_second', 'int', 'a whole number from 1 to 10000000 (messages/s)', 'messages/s', false, 'null', 'Most messages a second that the pipeline sends, resent ones and tombstones included.', 'as fast as the cluster takes them', 'the hand-over to the client'),
-    (82, 'rate_limit.burst_size', 'int', 'a whole number from 1 to 10000000 (messages)', 'messages', false, 'null', 'Most messages that may go at once after a pause. The relay looks every few milliseconds: below a hundredth of the rate the rate is not reached.', 'a second''s worth', 'the hand-over to the client'),
-    (83, 'delivery', 'string', 'one of "at_least_once", "exactly_once"', null, false, '"at_least_once"', '`at_least_once`: a crash may repeat messages. `exactly_once`: in transactions, so that consumers that read with `isolation.level=read_committed` see each message once, whatever dies.', 'needs nothing of the cluster, and costs nothing', 'transactional.id'),
-    (84, 'transactions', 'object', 'an object', null, false, '{"cursor_topic": "pg_tide_cursors", "commit_interval_ms": 100, "timeout_ms": 60000}', 'The transactions of a pipeline that delivers exactly once.', 'see its keys', null),
-    (85, 'transactions.cursor_topic', 'string', 'a topic name: 1 to 249 letters, digits, ".", "_" and "-"', null, false, '"pg_tide_cursors"', 'Topic that keeps how far pipelines have come, one small record in each transaction. The relay creates it with one partition and `cleanup.policy=compact`; one that is there must have both.', 'one topic for all pipelines of a cluster', 'a record in every transaction'),
-    (86, 'transactions.commit_interval_ms', 'int', 'a whole number from 1 to 60000 (ms)', 'ms', false, '100', 'How long a transaction stays open while there are more messages to come; without more it ends at once. Consumers see its records when it ends.', 'hardly felt, and a commit costs milliseconds', 'latency'),
-    (87, 'transactions.timeout_ms', 'int', 'a whole number from 1000 to 900000 (ms)', 'ms', false, '60000', 'How long a transaction may stay open before the cluster ends it: so long a relay that died may hold back the consumers of its topics, if no other takes over. At most the brokers'' `transaction.max.timeout.ms`.', 'Kafka''s own default', 'transaction.timeout.ms')
+    (13, 'shards', 'int', 'a whole number from 1 to 64 (shards)', 'shards', false, '1', 'How many parts the pipeline has, by a hash of the record''s key, that relays may drive at a time.', 'each further one reads all messages once more', '`tide.shards`'),
+    (14, 'batch_size', 'int', 'a whole number from 1 to 10000 (messages)', 'messages', false, '100', 'Most messages in one produce batch.', 'small latency; 500 to 1000 suits a high volume', 'batch.num.messages, messages read at a time'),
+    (15, 'linger_ms', 'int', 'a whole number from 0 to 900000 (ms)', 'ms', false, '10', 'How long the producer waits for a batch to fill.', 'hardly felt, and fills batches', 'linger.ms'),
+    (16, 'idempotent', 'bool', 'true or false', null, false, 'false', 'Whether the broker must drop the producer''s own repeats: `true` makes it an error where the cluster refuses; `false` uses it where the cluster permits.', 'works where the cluster gives no right to it', 'enable.idempotence'),
+    (17, 'request_timeout_ms', 'int', 'a whole number from 1 to 900000 (ms)', 'ms', false, '30000', 'How long a broker may take to answer a produce request.', 'Kafka''s own default', 'request.timeout.ms, the detection of an absent cluster'),
+    (18, 'message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key, which decides the partition: `{dedup_key}`, `{key}`, `{stream_table}`, `{op}`, `{outbox_id}`, `{payload.a.b}`, `{headers.name}`.', 'the message''s key, else its dedup key', 'the record''s key'),
+    (19, 'headers', 'object', 'an object', null, false, 'null', 'Headers on every record; names with `pg_tide_` are reserved.', 'none beside those of the message', 'the record''s headers'),
+    (20, 'wire_format', 'string', 'one of "native", "debezium", "avro", "cloudevents", "outbox_router"', null, false, '"native"', 'How a message becomes the record''s bytes: `native` is the payload as it is, `debezium` a change event as Debezium writes it, `avro` the payload in Avro with the id of its registered schema, `cloudevents` an event of CloudEvents 1.0, `outbox_router` the record of Debezium''s outbox event router.', 'the payload as PostgreSQL renders it', 'the record''s value and headers'),
+    (21, 'wire_config', 'object', 'an object', null, false, '{"emit_tombstones": null, "mode": null, "source": null, "type": null, "server_name": null, "table": null, "schemas_enable": null, "payload_as": null, "row_schema": null, "decimal_handling_mode": null, "time_precision_mode": null, "binary_handling_mode": null, "key_strategy": null, "key_fields": null, "key_schemas_enable": null, "emit_as": null, "key_converter": null, "value_converter": null}', 'Options of the wire format.', 'see its keys', null),
+    (22, 'wire_config.emit_tombstones', 'bool', 'true or false', null, false, 'null', 'Whether a delete makes a record without value: in Debezium''s format a second one behind the event, in the native format and an outbox router''s in place of a payload that is missing; else its value is the JSON `null`.', '`true` for Debezium, as there; else `false`, because a tombstone makes compaction forget the key', 'the record''s value'),
+    (23, 'wire_config.mode', 'string', 'one of "binary", "structured"', null, false, 'null', 'CloudEvents'' content mode: `binary` has attributes as headers and the payload as value, `structured` all in one JSON document.', '`binary`, whose value is the payload alone', 'the record''s value and headers'),
+    (24, 'wire_config.source', 'string', 'a template of a source', null, false, 'null', 'The event''s `source`, a URI or the end of one; `{stream_table}` is the outbox.', '`/{stream_table}`', 'the event''s source'),
+    (25, 'wire_config.type', 'string', 'a template of a type', null, false, 'null', 'The event''s `type`; `{stream_table}` and `{op}`.', '`{stream_table}.{op}`', 'the event''s type'),
+    (26, 'wire_config.server_name', 'string', 'a name of letters, digits, ".", "_" and "-"', null, false, 'null', 'What Debezium calls `topic.prefix`.', 'the first of the three names in a topic such as `dbserver1.public.orders`, else `pg_tide`', 'source.name, the names of schemas'),
+    (27, 'wire_config.table', 'string', 'schema.table', null, false, 'null', 'The table whose rows the payloads are, as `schema.table`.', 'the other two names in such a topic, else `tide` and the outbox', 'source.schema, source.table, the names of schemas'),
+    (28, 'wire_config.schemas_enable', 'bool', 'true or false', null, false, 'null', 'Whether the value has its schema beside it, as JsonConverter''s `schemas.enable`; needs `row_schema`, or `payload_as` `opaque`.', '`false`: types have to be declared for it', 'the record''s value'),
+    (29, 'wire_config.payload_as', 'string', 'one of "row", "opaque"', null, false, 'null', 'What a payload is in `before` and `after`: `row`, an object with columns, or `opaque`, any JSON in one column `payload` beside `id`, the record''s key.', '`row`', 'the record''s value'),
+    (30, 'wire_config.row_schema', 'union', 'a list or a whole number', null, false, 'null', 'The types of the payload''s members, in order; they are converted as Debezium does.', 'payloads are sent as they are, and readers find the types', 'the record''s value'),
+    (31, 'wire_config.decimal_handling_mode', 'string', 'one of "precise", "double", "string"', null, false, 'null', 'Debezium''s `decimal.handling.mode`, for columns of type `numeric`.', '`precise`, as Debezium''s', 'the record''s value'),
+    (32, 'wire_config.time_precision_mode', 'string', 'one of "adaptive", "adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds"', null, false, 'null', 'Debezium''s `time.precision.mode`, for dates and times without zone.', '`adaptive`, as Debezium''s', 'the record''s value'),
+    (33, 'wire_config.binary_handling_mode', 'string', 'one of "bytes", "base64", "base64-url-safe", "hex"', null, false, 'null', 'Debezium''s `binary.handling.mode`, for columns of type `bytea`.', '`bytes`, as Debezium''s', 'the record''s value'),
+    (34, 'wire_config.key_strategy', 'string', 'one of "text", "struct"', null, false, 'null', 'The record''s key: `text` is what `message_key` says, `struct` a JSON object of columns, as Debezium''s.', '`text`, as in every format', 'the record''s key'),
+    (35, 'wire_config.key_fields', 'list', 'a list of 1 to 32 items', null, false, 'null', 'The columns of the primary key.', 'only the user knows them', 'the record''s key, before'),
+    (36, 'wire_config.key_schemas_enable', 'bool', 'true or false', null, false, 'null', 'Whether a key of `struct` has its schema beside it.', '`false`, as for the value', 'the record''s key'),
+    (37, 'wire_config.emit_as', 'string', 'one of "c", "error", "key_only"', null, false, 'null', 'What becomes of an update or a delete without old payload: `c` sends an update as if it were new, `key_only` with a `before` of `key_fields` alone, `error` not at all. A delete is `key_only` with `c`, too.', '`c`, which every reader takes; a `before` of null in an update stops Flink', 'op, before'),
+    (38, 'wire_config.key_converter', 'string', 'one of "string", "json", "json_with_schema"', null, false, 'null', 'Whose bytes an outbox router''s key has: `string` those of Connect''s StringConverter, `json` of its JsonConverter without schemas, `json_with_schema` with them.', '`string`, the key as it is', 'the record''s key'),
+    (39, 'wire_config.value_converter', 'string', 'one of "string", "json", "json_with_schema"', null, false, 'null', 'The same of the value: `string` is the payload, `json` the payload as an escaped JSON string, `json_with_schema` that string beside its schema.', '`string`, the payload as it is', 'the record''s value'),
+    (40, 'serialization', 'object', 'an object', null, false, '{"schema": null, "format": null, "subject_name_strategy": null, "schema_file": null, "subject": null, "version": null, "key": null}', 'The schemas that records are written with.', 'see its keys', null),
+    (41, 'serialization.schema', 'union', 'a string or an object', null, false, 'null', 'The value''s Avro schema itself: a JSON object, or the same as a string.', 'only the user knows the schema', 'the record''s value'),
+    (42, 'serialization.format', 'string', 'one of "json", "avro"', null, false, 'null', 'How Debezium''s change events are written: `json`, or `avro` as by Confluent''s AvroConverter, which needs `row_schema` or `payload_as` `opaque`.', '`json`, which needs no registry', 'the record''s key and value'),
+    (43, 'serialization.subject_name_strategy', 'string', 'one of "TopicNameStrategy", "RecordNameStrategy", "TopicRecordNameStrategy"', null, false, 'null', 'The subject of a value''s schema: `TopicNameStrategy` is `<topic>-value`, `RecordNameStrategy` the record''s full name, `TopicRecordNameStrategy` both, as in `<topic>-<name>`.', '`TopicNameStrategy`, what registries and readers expect', 'the subject'),
+    (44, 'serialization.schema_file', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of a file that holds it; read when the pipeline starts.', '`schema` has it', 'the record''s value'),
+    (45, 'serialization.subject', 'string', 'a string that is not empty', null, false, 'null', 'The subject in the registry whose schema is the value''s; needs `version`.', '`schema` has it', 'the record''s value'),
+    (46, 'serialization.version', 'union', 'a whole number or a string', null, false, 'null', 'Its version: a number, or `latest`, which is looked up when the pipeline starts.', '`schema` has it', 'the record''s value'),
+    (47, 'serialization.key', 'string', 'one of "text", "avro"', null, false, 'null', 'How the record''s key is written: `text` as it is, `avro` as an Avro string under the subject `<topic>-key`. A key of `key_strategy` `struct` is always Avro.', '`text`, which every consumer reads', 'the record''s key'),
+    (48, 'schema_registry', 'object', 'an object', null, false, '{"url": null, "username": null, "password": null, "bearer_token": null, "tls_ca_cert": null, "tls_client_cert": null, "tls_client_key": null, "timeout_ms": 5000, "auto_register": false}', 'The registry that knows the schemas.', 'see its keys', null),
+    (49, 'schema_registry.url', 'string', 'a comma-separated list of http:// or https:// URLs', null, false, 'null', 'Where the registry''s API begins, as in `http://schemas:8081` or, for Apicurio, `http://schemas:8080/apis/ccompat/v7`; of several, comma-separated, the next one is asked when one is away.', 'no schema registry', 'the registry''s client'),
+    (50, 'schema_registry.username', 'string', 'a string that is not empty', null, false, 'null', 'User name, or the API key of a managed registry; needs `password`.', 'no authentication', 'HTTP basic authentication'),
+    (51, 'schema_registry.password', 'string', 'a string that is not empty', null, false, 'null', 'Password, or the API secret; give it as `${env:SCHEMA_REGISTRY_PASSWORD}`, so that the database does not hold it.', 'no authentication', 'HTTP basic authentication'),
+    (52, 'schema_registry.bearer_token', 'string', 'a string that is not empty', null, false, 'null', 'Token in place of user name and password; give it as `${env:SCHEMA_REGISTRY_TOKEN}`.', 'no authentication', 'the header Authorization'),
+    (53, 'schema_registry.tls_ca_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path, on the relay''s machine, of the CA certificate that the registry must show.', 'the system''s certificate authorities', 'TLS to the registry'),
+    (54, 'schema_registry.tls_client_cert', 'string', 'a string that is not empty', null, false, 'null', 'Path of the relay''s own certificate (mTLS); needs `tls_client_key`.', 'no client certificate', 'TLS to the registry'),
+    (55, 'schema_registry.tls_client_key', 'string', 'a string that is not empty', null, false, 'null', 'Path of the private key of `tls_client_cert`.', 'no client certificate', 'TLS to the registry'),
+    (56, 'schema_registry.timeout_ms', 'int', 'a whole number from 1 to 60000 (ms)', 'ms', false, '5000', 'How long the registry may take to connect, and to answer; then it counts as away.', 'a registry answers in a few', 'the registry''s client'),
+    (57, 'schema_registry.auto_register', 'bool', 'true or false', null, false, 'false', 'Whether the relay registers a schema that its subject does not have, once the registry finds it compatible.', 'who may change a contract should be decided', 'the registry'),
+    (58, 'transform', 'object', 'an object', null, false, '{"filter": null, "payload": null, "on_null": "pass"}', 'Which messages are sent, and in which shape.', 'see its keys', null),
+    (59, 'transform.filter', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression over the payload; a message for which it is false (null, `false`, empty string, array or object; not 0) is not sent, and counts as done.', 'every message is sent', 'which messages are sent'),
+    (60, 'transform.payload', 'string', 'a string that is not empty', null, false, 'null', 'JMESPath expression whose value is sent instead of the payload; the old payload gets the same shape.', 'the payload as it was published', 'the record''s value'),
+    (61, 'transform.on_null', 'string', 'one of "pass", "drop"', null, false, '"pass"', 'What the filter makes of a message with neither payload nor old payload: `pass` sends it, `drop` does not.', 'a delete says something even without a payload', 'which messages are sent'),
+    (62, 'routing', 'object', 'an object', null, false, '{"rules": []}', 'Which message goes to which topic.', 'see its keys', null),
+    (63, 'routing.rules', 'list', 'a list of at most 100 items', null, false, '[]', 'Rules in the order in which they are asked; a message that none of them takes goes to `topic`.', 'all messages go to `topic`', 'the record''s topic, key and headers'),
+    (64, 'routing.rules[].when', 'string', 'a string that is not empty', null, true, null, 'JMESPath expression over what the filter sees; the first rule for which it is true decides.', 'only the user knows which messages', 'the record''s topic'),
+    (65, 'routing.rules[].topic', 'string', 'a topic template', null, true, null, 'Template of the topic for these messages.', 'only the user knows the topic', 'the record''s topic'),
+    (66, 'routing.rules[].message_key', 'string', 'a record key template', null, false, 'null', 'Template of the record''s key for these messages.', 'the pipeline''s `message_key`', 'the record''s key'),
+    (67, 'routing.rules[].headers', 'object', 'an object', null, false, 'null', 'Headers for these messages, beside and before the pipeline''s of the same name.', 'only the pipeline''s', 'the record''s headers'),
+    (68, 'topics', 'object', 'an object', null, false, '{"policy": "broker", "partitions": null, "replication": null, "configs": null}', 'How topics that do not exist are treated.', 'see its keys', null),
+    (69, 'topics.policy', 'string', 'one of "broker", "require", "create"', null, false, '"broker"', 'What happens when a topic does not exist: `broker` leaves its creation to the broker''s `auto.create.topics.enable`, `require` never asks for it, `create` makes the relay create it.', 'what a Kafka client does when nobody says otherwise', 'allow.auto.create.topics, the admin API'),
+    (70, 'topics.partitions', 'int', 'a whole number from 1 to 100000 (partitions)', 'partitions', false, 'null', 'Number of partitions of a topic that the relay creates.', 'the broker''s `num.partitions`', 'the topic that is created'),
+    (71, 'topics.replication', 'int', 'a whole number from 1 to 10000 (copies)', 'copies', false, 'null', 'Copies of each partition of a topic that the relay creates.', 'the broker''s `default.replication.factor`', 'the topic that is created'),
+    (72, 'topics.configs', 'object', 'an object', null, false, 'null', 'Kafka''s settings of a topic that the relay creates, such as `{"cleanup.policy": "compact"}`; all values are strings.', 'the broker''s own', 'the topic that is created'),
+    (73, 'dlq', 'object', 'an object', null, false, '{"on_error": "continue", "max_parked_keys": 10000, "max_in_a_row": 1000, "retention_days": 14}', 'What becomes of a message that can''t be delivered.', 'see its keys', null),
+    (74, 'dlq.on_error', 'string', 'one of "continue", "park_key", "stop"', null, false, '"continue"', 'What happens when a message itself can''t be delivered (an outage never counts): `continue` keeps it as a dead letter and goes on; `park_key` keeps it, and later messages of its key wait behind it; `stop` stops the pipeline at it.', 'one bad message must not stop all others', '`tide.dead_letters`'),
+    (75, 'dlq.max_parked_keys', 'int', 'a whole number from 1 to 100000 (keys)', 'keys', false, '10000', 'Most keys that may wait behind a dead letter at a time; at the next one the pipeline stops, and drops nothing.', 'a fault of all messages should not park them all', 'memory'),
+    (76, 'dlq.max_in_a_row', 'int', 'a whole number from 1 to 1000000 (messages)', 'messages', false, '1000', 'Most messages that become dead letters one right after the other; at the next one the pipeline stops, and drops nothing.', 'then it is hardly the messages'' fault', '`tide.dead_letters`'),
+    (77, 'dlq.retention_days', 'int', 'a whole number from 1 to 3650 (days)', 'days', false, '14', 'How long dead letters are kept after they were redriven or discarded; those that wait for a decision are kept for ever.', 'time to look what happened', '`tide.dlq_retention_run`'),
+    (78, 'retry', 'object', 'an object', null, false, '{"backoff_ms": 500, "backoff_max_ms": 30000}', 'The pauses between two attempts at what keeps the pipeline from going on.', 'see its keys', null),
+    (79, 'retry.backoff_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '500', 'The first pause; each further one is twice as long, and by chance up to half of that shorter.', 'over before anybody looks', 'the first pause'),
+    (80, 'retry.backoff_max_ms', 'int', 'a whole number from 100 to 900000 (ms)', 'ms', false, '30000', 'The longest pause; attempts go on without end.', 'how late a cure is noticed at most', 'all further pauses'),
+    (81, 'rate_limit', 'object', 'an object', null, false, '{"max_messages_per_second": null, "burst_size": null}', 'How fast messages may be handed over.', 'see its keys', null),
+    (82, 'rate_limit.max_messages_per_second', 'int', 'a whole number from 1 to 10000000 (messages/s)', 'messages/s', false, 'null', 'Most messages a second that the pipeline sends, resent ones and tombstones included.', 'as fast as the cluster takes them', 'the hand-over to the client'),
+    (83, 'rate_limit.burst_size', 'int', 'a whole number from 1 to 10000000 (messages)', 'messages', false, 'null', 'Most messages that may go at once after a pause. The relay looks every few milliseconds: below a hundredth of the rate the rate is not reached.', 'a second''s worth', 'the hand-over to the client'),
+    (84, 'delivery', 'string', 'one of "at_least_once", "exactly_once"', null, false, '"at_least_once"', '`at_least_once`: a crash may repeat messages. `exactly_once`: in transactions, so that consumers that read with `isolation.level=read_committed` see each message once, whatever dies.', 'needs nothing of the cluster, and costs nothing', 'transactional.id'),
+    (85, 'transactions', 'object', 'an object', null, false, '{"cursor_topic": "pg_tide_cursors", "commit_interval_ms": 100, "timeout_ms": 60000}', 'The transactions of a pipeline that delivers exactly once.', 'see its keys', null),
+    (86, 'transactions.cursor_topic', 'string', 'a topic name: 1 to 249 letters, digits, ".", "_" and "-"', null, false, '"pg_tide_cursors"', 'Topic that keeps how far pipelines have come, one small record in each transaction. The relay creates it with one partition and `cleanup.policy=compact`; one that is there must have both.', 'one topic for all pipelines of a cluster', 'a record in every transaction'),
+    (87, 'transactions.commit_interval_ms', 'int', 'a whole number from 1 to 60000 (ms)', 'ms', false, '100', 'How long a transaction stays open while there are more messages to come; without more it ends at once. Consumers see its records when it ends.', 'hardly felt, and a commit costs milliseconds', 'latency'),
+    (88, 'transactions.timeout_ms', 'int', 'a whole number from 1000 to 900000 (ms)', 'ms', false, '60000', 'How long a transaction may stay open before the cluster ends it: so long a relay that died may hold back the consumers of its topics, if no other takes over. At most the brokers'' `transaction.max.timeout.ms`.', 'Kafka''s own default', 'transaction.timeout.ms')
     ) as k (number, key, type, accepts, unit, required, default_value, description, reason, reaches);
 comment on view tide.config_keys is
   'The keys of a pipeline''s configuration, as tide.relay_set_outbox takes them.';
@@ -7343,9 +7672,9 @@ begin
     return;
   end if;
   execute format('grant execute on function tide.version, tide.holders to %I', _grant_kind.role);
-  execute format('grant select on tide.outboxes, tide.row_schemas, tide.pipelines, tide.consumer_groups, tide.relays, tide.lag, '
+  execute format('grant select on tide.outboxes, tide.row_schemas, tide.pipelines, tide.shards, tide.consumer_groups, tide.relays, tide.lag, '
     || 'tide.config_keys, tide.schema_version, tide.installation, tide.dead_letter_counts to %I', _grant_kind.role);
-  execute format('grant execute on function tide._config_shown, tide._config_resolved, tide._cursor_doubt, tide._pending, '
+  execute format('grant execute on function tide._config_shown, tide._config_resolved, tide._cursor_doubt, tide._pending, tide._shards_wanted, tide._shard_stands, '
     || 'tide.row_schema_columns to %I', _grant_kind.role);
   if _grant_kind.kind = 'monitor' then
     return;
@@ -7354,14 +7683,14 @@ begin
   if _grant_kind.kind = 'relay' then
     execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter to %I', _grant_kind.role);
     execute format('grant execute on function tide._timeline, tide._flush, tide._cursor_acquire, tide._cursor_renew, tide._cursor_release, '
-      || 'tide._cursor_settle, tide._cursor_settle_window, tide._cursor_open, tide._dead_letters_add, tide._redrive_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
+      || 'tide._cursor_settle, tide._cursor_settle_window, tide._cursor_open, tide._shards_pass, tide._group_position, tide._dead_letters_add, tide._redrive_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
   else
     perform tide._grant_publishing(_grant_kind.role);
     execute format('grant select on all tables in schema tide to %I', _grant_kind.role);
     execute format('grant execute on function tide.outbox_create, tide.outbox_alter, tide.outbox_enable, tide.outbox_disable, tide.outbox_drop, '
       || 'tide.outbox_grant, tide.outbox_revoke, tide.relay_set_outbox, tide.relay_enable, tide.relay_disable, tide.relay_drop, '
       || 'tide.relay_validate, tide.contract_faults, tide.row_schema_infer, tide.row_schema_set, tide.row_schema_of_table, '
-      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_drop, tide.dlq_redrive, tide.dlq_discard, tide._key_shown, '
+      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_reshard, tide.group_drop, tide.dlq_redrive, tide.dlq_discard, tide._key_shown, '
       || 'tide.installation_set to %I', _grant_kind.role);
   end if;
   for v_outbox_id in select o.outbox_id from tide.outbox o loop

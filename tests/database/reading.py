@@ -203,7 +203,7 @@ class Relay:
         """Prolong the lease. Raises NotOwnerError."""
         assert self.owned is not None
         job = partial(settle.renew, owned=[self.owned], lease_ms=self.claim.lease_ms)
-        if not self.on(self.writer, job)[self.claim.group_id]:
+        if not self.on(self.writer, job)[self.claim.group_id, self.claim.shard]:
             raise NotOwnerError
 
     def release(self) -> None:

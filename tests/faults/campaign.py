@@ -102,6 +102,16 @@ class Campaign:
                 [self.pipeline, self.outbox, f"group {topic}", Jsonb(self._config)],
             )
 
+    def configure(self, **changes: Any) -> None:
+        """Change the pipeline's configuration; None takes a key away."""
+        config = {name: value for name, value in {**self._config, **changes}.items() if value is not None}
+        with self.connect() as connection:
+            connection.execute(
+                "select tide.relay_set_outbox(%s, %s, %s, %s)",
+                [self.pipeline, self.outbox, f"group {self.topic}", Jsonb(config)],
+            )
+        self._config = config
+
     def connect(self) -> psycopg.Connection:
         """A session of the administrator, in autocommit mode."""
         return psycopg.connect(self.where.dsn, autocommit=True)
@@ -165,7 +175,7 @@ class Campaign:
         with self.connect() as connection:
             moved = partial(
                 connection.execute,
-                "select settled_at > %s from tide.consumer_groups where pipeline = %s",
+                "select max(settled_at) > %s from tide.consumer_groups where pipeline = %s",
                 [datetime.now(UTC), self.pipeline],
             )
             relay.wait_for(lambda: moved().fetchone() == (True,), within)

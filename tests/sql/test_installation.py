@@ -47,7 +47,7 @@ def test_a_new_name_ends_an_owner_whose_lease_a_successor_still_waits_for(ring: 
     name(ring, "prod")
     query = "select epoch, owner_token, lease_until > now() from tide.cursor"
     assert ring.connection.execute(query).fetchone() == (before + 1, old, True)
-    renew = "select renewed from tide._cursor_renew(array[1], 0, %s, array[%s::bigint], 1000)"
+    renew = "select renewed from tide._cursor_renew(array[1], array[0], %s, array[%s::bigint], 1000)"
     assert ring.connection.execute(renew, [old, before]).fetchone() == (False,)
     assert epoch(ring, old) is None
     assert epoch(ring, owner_token("prod")) is None

@@ -31,7 +31,7 @@ def commits_synchronously(ring: Ring, statement: str, *arguments: object) -> boo
     ("statement", "owner"),
     [
         ("select tide._cursor_acquire(1, 0, %s, 'test', 60000, 0)", True),
-        ("select tide._cursor_renew('{1}', 0, %s, '{1}', 60000)", True),
+        ("select tide._cursor_renew('{1}', '{0}', %s, '{1}', 60000)", True),
         ("select tide._cursor_release(1, 0, %s, 1)", True),
         ("select tide._flush()", False),
         ("select tide.group_skip('g', 'orders')", False),
@@ -73,7 +73,7 @@ def test_hazard_12_each_owner_has_a_larger_epoch_and_its_own_token(owned: Ring) 
 def test_hazard_12_a_lease_ends_by_the_wall_clock_inside_a_long_transaction(owned: Ring) -> None:
     """The start of the transaction says nothing about when the lease was taken."""
     owned.connection.execute("begin")
-    owned.connection.execute("select tide._cursor_renew('{1}', 0, %s, '{1}', 60000)", [OWNER])
+    owned.connection.execute("select tide._cursor_renew('{1}', '{0}', %s, '{1}', 60000)", [OWNER])
     assert owned.value("select lease_until > now() + interval '60 seconds' from tide.cursor")
     owned.connection.execute("commit")
 
@@ -107,7 +107,7 @@ def test_a_successor_waits_for_the_lease_and_the_last_requests(owned: Ring) -> N
 
 HELD = {
     "_cursor_acquire": ("select count(*) from tide._cursor_acquire(1, 0, %(owner)s, 'test', 60000, 0)", 0),
-    "_cursor_renew": ("select renewed from tide._cursor_renew('{1}', 0, %(owner)s, '{1}', 60000)", None),
+    "_cursor_renew": ("select renewed from tide._cursor_renew('{1}', '{0}', %(owner)s, '{1}', 60000)", None),
     "_cursor_settle": ("select tide._cursor_settle(1, 0, %(owner)s, 1, 1, 1, 7, null, null)", None),
     "_cursor_settle_window": (
         "select tide._cursor_settle_window(1, 0, %(owner)s, 1, 1, 1, '1:1:', '1:1:', 0, 0, null)",
@@ -138,7 +138,7 @@ def test_one_statement_prolongs_the_leases_that_are_still_owned(owned: Ring) -> 
     """Each answer is about its own cursor: prolonged, lost to another epoch, or not there."""
     owned.group("h")
     owned.connection.execute(ACQUIRE.replace("(1,", "(2,"), [OWNER])
-    asked = "select group_id, renewed from tide._cursor_renew('{1,2,3}', 0, %s, '{1,2,1}', 60000) order by 1"
+    asked = "select group_id, renewed from tide._cursor_renew('{1,2,3}', '{0,0,0}', %s, '{1,2,1}', 60000) order by 1"
     assert owned.connection.execute(asked, [OWNER]).fetchall() == [(1, True), (2, False), (3, False)]
     assert owned.value(
         "select lease_until > clock_timestamp() + interval '59 s' from tide.cursor where group_id = 1"

@@ -32,7 +32,7 @@ def test_each_key_of_a_configuration_makes_records_or_is_about_their_delivery() 
         "brokers", "sasl_mechanism", "sasl_username", "sasl_password", "tls_enabled", "tls_ca_cert",
         "tls_client_cert", "tls_client_key", "compression", "acks", "batch_size", "linger_ms", "idempotent",
         "request_timeout_ms", "topics", "dlq", "retry", "rate_limit",
-        "delivery", "transactions",
+        "delivery", "transactions", "shards",
     }  # fmt: skip
     assert set(PipelineConfig.model_fields) == RECORD_KEYS | of_delivery
     assert not RECORD_KEYS & of_delivery

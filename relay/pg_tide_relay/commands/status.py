@@ -57,6 +57,8 @@ def _print(found: dict[str, Any], place: str) -> None:
 
 def _print_errors(pipelines: list[Row]) -> None:
     for row in pipelines:
+        if row["resharding"] is not None:
+            typer.echo(f"{row['pipeline']}: its shards change, {row['resharding']}; see tide.shards\n")
         if row["throttled_ms"] is not None:
             typer.echo(
                 f"{row['pipeline']}: a quota of the cluster makes it wait, up to {row['throttled_ms']} ms\n"

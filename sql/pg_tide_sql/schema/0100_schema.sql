@@ -191,9 +191,12 @@ create table tide.cursor (
   passed_over     pg_snapshot,
   passed_below    bigint,
   known_tokens    uuid[]      default '{}',
+  division        bigint      not null default 0,
+  owner_division  bigint,
+  barrier         pg_snapshot,
   constraint cursor_pk primary key (group_id, shard),
   constraint cursor_group_fk foreign key (group_id) references tide.consumer_group (group_id) on delete cascade,
-  constraint cursor_shard_range check (shards = 1 and shard = 0),
+  constraint cursor_shard_range check (shard >= 0 and shard < shards),
   constraint cursor_window_whole check ((cur is null) = (first_id is null)),
   constraint cursor_token_named check (case when cur is not null then window_token is not null else window_token is null or replay_last is not null end),
   constraint cursor_replay_whole check ((replay_from is null) = (replay_last is null)),
@@ -203,7 +206,7 @@ create table tide.cursor (
 comment on table tide.cursor is 'The position of a consumer group, and what guards it; see docs/decisions/0001-cursor.md';
 comment on column tide.cursor.group_id is 'The consumer group';
 comment on column tide.cursor.shard is 'Number of the shard, counting from 0';
-comment on column tide.cursor.shards is 'How many shards the pipeline has';
+comment on column tide.cursor.shards is 'How many shards the group has, each with a row of its own; the configuration may want another number';
 comment on column tide.cursor.prev is 'Everything visible in this snapshot is settled';
 comment on column tide.cursor.cur is 'End of the open window: its messages are visible here and not in prev; null: no window is open';
 comment on column tide.cursor.first_id is 'Smallest id of the window''s messages that began after prev';
@@ -225,6 +228,9 @@ comment on column tide.cursor.settled_at is 'When a settle moved it last';
 comment on column tide.cursor.passed_over is 'Where the group began at the end, or was moved there: what is visible in this snapshot may never have been sent; null: it began with the oldest message';
 comment on column tide.cursor.known_tokens is 'Where delivery is exactly once: names of windows and passes that the newest position in Kafka may bear; null: any, after a rebase';
 comment on column tide.cursor.passed_below is 'And only messages with ids below this: a rewind sends those from its target on';
+comment on column tide.cursor.division is 'Counts the ways in which messages were divided among shards: raised when another number of shards, or another record key, is asked for';
+comment on column tide.cursor.owner_division is 'The division under which the owner began; while one of an older division owns a shard, no relay begins to drive another';
+comment on column tide.cursor.barrier is 'Where all shards stop, so that their number can change; null: it is not about to';
 
 create table tide.pipeline (
   pipeline_id integer     generated always as identity,
@@ -288,6 +294,7 @@ comment on column tide.pipeline_change.acting_as is 'The role the session had ta
 
 create table tide.pipeline_state (
   pipeline_id integer     not null,
+  shard       smallint    not null default 0,
   state       text        not null,
   relay_id    text        not null,
   version     bigint      not null,
@@ -300,12 +307,13 @@ create table tide.pipeline_state (
   next_attempt_at timestamptz,
   throttled_ms integer,
   since       timestamptz not null default clock_timestamp(),
-  constraint pipeline_state_pk primary key (pipeline_id),
+  constraint pipeline_state_pk primary key (pipeline_id, shard),
   constraint pipeline_state_pipeline_fk foreign key (pipeline_id) references tide.pipeline (pipeline_id) on delete cascade,
   constraint pipeline_state_known check (state in ('running', 'backing_off', 'error'))
 );
-comment on table tide.pipeline_state is 'What the owning relay last said of a pipeline';
+comment on table tide.pipeline_state is 'What the owning relay last said of a shard of a pipeline';
 comment on column tide.pipeline_state.pipeline_id is 'The pipeline';
+comment on column tide.pipeline_state.shard is 'The shard';
 comment on column tide.pipeline_state.state is 'running, backing_off or error';
 comment on column tide.pipeline_state.relay_id is 'The relay that said so';
 comment on column tide.pipeline_state.version is 'The version of the configuration that the relay runs';

@@ -29,13 +29,22 @@ end $$;
 comment on function tide._cursor_lock(integer, integer) is 'Locks a cursor''s row; false: another transaction holds it, true also when there is none';
 
 -- Takes a cursor that nobody owns, that this process owns already, or whose owner's lease ran out and whose last
--- requests must have ended (lease + takeover_ms). Returns no row while another relay owns it.
-create function tide._cursor_acquire(group_id integer, shard integer, owner_token uuid, owner text, lease_ms integer, takeover_ms integer)
+-- requests must have ended (lease + takeover_ms). Returns no row while another relay owns it. With a division (relays
+-- always give it): no row either when messages were divided anew since the relay read its configuration, nor while
+-- another shard is driven under an older division, nor while shards that are to be divided anew can't be stopped. The
+-- division is compared on the locked row itself: of a change that commits meanwhile no relay sees half.
+create function tide._cursor_acquire(
+  group_id integer, shard integer, owner_token uuid, owner text, lease_ms integer, takeover_ms integer, division bigint default null)
 returns setof tide.cursor language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  v_now timestamptz := clock_timestamp();
+  v_now timestamptz;
 begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  if _cursor_acquire.division is not null and tide._installation_admits(_cursor_acquire.owner_token)
+     and not tide._shards_stop(_cursor_acquire.group_id, _cursor_acquire.shard) then
+    return;
+  end if;
+  v_now := clock_timestamp();
   return query
   with free as (
     select i.group_id, i.shard from tide.cursor i
@@ -43,46 +52,49 @@ begin
        and tide._cursor_doubt(i, i.xmin) is null and tide._installation_admits(_cursor_acquire.owner_token)
        and (i.owner_token is null or i.owner_token = _cursor_acquire.owner_token
             or i.lease_until + i.takeover_ms * interval '1 ms' < v_now)
+       and (_cursor_acquire.division is null
+            or i.division = _cursor_acquire.division and not tide._shards_awaited(i.group_id, i.shard, i.division))
        for no key update skip locked)
   update tide.cursor c
      set taken_over_at = case when c.owner_token <> _cursor_acquire.owner_token then v_now else c.taken_over_at end,
          taken_over_from = case when c.owner_token <> _cursor_acquire.owner_token then c.owner else c.taken_over_from end,
-         owner_token = _cursor_acquire.owner_token, owner = _cursor_acquire.owner, epoch = c.epoch + 1,
+         owner_token = _cursor_acquire.owner_token, owner = _cursor_acquire.owner, owner_division = c.division, epoch = c.epoch + 1,
          lease_until = v_now + _cursor_acquire.lease_ms * interval '1 ms', takeover_ms = _cursor_acquire.takeover_ms,
          timeline = tide._timeline(), stamp = pg_current_xact_id()::xid
     from free
    where c.group_id = free.group_id and c.shard = free.shard
   returning c.*;
 end $$;
-comment on function tide._cursor_acquire(integer, integer, uuid, text, integer, integer) is
-  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, it cannot be trusted (tide._cursor_doubt), or the relay was not given the installation''s name';
+comment on function tide._cursor_acquire(integer, integer, uuid, text, integer, integer, bigint) is
+  'Takes ownership of a cursor and raises its epoch; no row: another relay owns it, it cannot be trusted (tide._cursor_doubt), the relay was not given the installation''s name, or messages were divided among shards anew';
 
 -- One statement for all cursors of a process: its idleness costs per database, not per pipeline.
-create function tide._cursor_renew(group_ids integer[], shard integer, owner_token uuid, epochs bigint[], lease_ms integer)
-returns table (group_id integer, renewed boolean)
+create function tide._cursor_renew(group_ids integer[], shards integer[], owner_token uuid, epochs bigint[], lease_ms integer)
+returns table (group_id integer, shard integer, renewed boolean)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   return query
   with asked as (
-    select a.group_id, a.epoch from unnest(_cursor_renew.group_ids, _cursor_renew.epochs) as a (group_id, epoch)
+    select a.group_id, a.shard, a.epoch
+      from unnest(_cursor_renew.group_ids, _cursor_renew.shards, _cursor_renew.epochs) as a (group_id, shard, epoch)
   ), free as (
-    select i.group_id, i.shard from tide.cursor i join asked a on a.group_id = i.group_id and a.epoch = i.epoch
-     where i.shard = _cursor_renew.shard and i.owner_token = _cursor_renew.owner_token
+    select i.group_id, i.shard from tide.cursor i join asked a on a.group_id = i.group_id and a.shard = i.shard and a.epoch = i.epoch
+     where i.owner_token = _cursor_renew.owner_token
        for no key update of i skip locked
   ), prolonged as (
     update tide.cursor c
        set lease_until = clock_timestamp() + _cursor_renew.lease_ms * interval '1 ms', stamp = pg_current_xact_id()::xid
       from free where c.group_id = free.group_id and c.shard = free.shard
-    returning c.group_id
+    returning c.group_id, c.shard
   )
-  select a.group_id, case when p.group_id is not null then true when i.group_id is null then false end
+  select a.group_id, a.shard, case when p.group_id is not null then true when i.group_id is null then false end
     from asked a
-    left join prolonged p on p.group_id = a.group_id
-    left join tide.cursor i on i.group_id = a.group_id and i.epoch = a.epoch
-     and i.shard = _cursor_renew.shard and i.owner_token = _cursor_renew.owner_token;
+    left join prolonged p on p.group_id = a.group_id and p.shard = a.shard
+    left join tide.cursor i on i.group_id = a.group_id and i.shard = a.shard and i.epoch = a.epoch
+     and i.owner_token = _cursor_renew.owner_token;
 end $$;
-comment on function tide._cursor_renew(integer[], integer, uuid, bigint[], integer) is
+comment on function tide._cursor_renew(integer[], integer[], uuid, bigint[], integer) is
   'Prolongs an owner''s leases; renewed is false: it is no longer the owner, null: another transaction holds the row, ask again';
 
 create function tide._cursor_release(group_id integer, shard integer, owner_token uuid, epoch bigint)

@@ -31,7 +31,7 @@ end $$;
 comment on function tide._pipeline_record(text, text, bigint, jsonb) is 'Writes down who changed a pipeline';
 
 -- Finds or makes the group; a group that starts at the end holds its outbox's row against retention meanwhile.
-create function tide._group_ensure(outbox tide.outbox, name text, start text) returns integer
+create function tide._group_ensure(outbox tide.outbox, name text, start text, shards integer) returns integer
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   v_group_id integer;
@@ -50,22 +50,24 @@ begin
       return v_group_id;
     end if;
   end loop;
-  insert into tide.cursor (group_id, prev, timeline, stamp, passed_over, passed_below)
-  select v_group_id, coalesce(l.passed_over, '1:1:'), tide._timeline(), pg_current_xact_id()::xid, l.passed_over,
+  insert into tide.cursor (group_id, shard, shards, prev, timeline, stamp, passed_over, passed_below)
+  select v_group_id, n.shard, _group_ensure.shards, coalesce(l.passed_over, '1:1:'), tide._timeline(), pg_current_xact_id()::xid, l.passed_over,
          case when l.passed_over is not null then 9223372036854775807 end
-    from (select case when _group_ensure.start <> 'earliest' then pg_current_snapshot() end) l (passed_over);
+    from (select case when _group_ensure.start <> 'earliest' then pg_current_snapshot() end) l (passed_over)
+   cross join generate_series(0, _group_ensure.shards - 1) n (shard);
   perform tide._cursor_stamp(v_group_id);
   return v_group_id;
 end $$;
-comment on function tide._group_ensure(tide.outbox, text, text) is 'Number of the consumer group of that name on that outbox, made when missing';
+comment on function tide._group_ensure(tide.outbox, text, text, integer) is 'Number of the consumer group of that name on that outbox, made, with so many shards, when missing';
 
--- A row written inside a savepoint carries the savepoint's xid, not the transaction's: the stamp follows it.
+-- A row written inside a savepoint carries the savepoint's xid, not the transaction's: the stamp follows it. Rows that this
+-- transaction did not write keep theirs: another stamp than their xmin is what tells that they were copied.
 create function tide._cursor_stamp(group_id integer) returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
-  update tide.cursor c set stamp = c.xmin where c.group_id = _cursor_stamp.group_id and c.stamp <> c.xmin;
+  update tide.cursor c set stamp = c.xmin where c.group_id = _cursor_stamp.group_id and c.stamp = pg_current_xact_id()::xid and c.stamp <> c.xmin;
 end $$;
-comment on function tide._cursor_stamp(integer) is 'After a write that may have run inside a savepoint: stamps the row with the xid that really wrote it';
+comment on function tide._cursor_stamp(integer) is 'After a write that may have run inside a savepoint: stamps a group''s rows with the xid that really wrote them';
 
 create function tide.relay_set_outbox(pipeline text, outbox text, consumer_group text, config jsonb, start text default 'earliest')
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -82,6 +84,7 @@ begin
   v_outbox := tide._outbox(relay_set_outbox.outbox);
   perform tide._config_refuse(relay_set_outbox.pipeline, relay_set_outbox.config);
   perform tide._row_schema_refuse(v_outbox, relay_set_outbox.config);
+  perform tide._shards_refuse(relay_set_outbox.pipeline, relay_set_outbox.config);
   if relay_set_outbox.start is null or relay_set_outbox.start not in ('earliest', 'latest') then
     raise exception using errcode = 'TD020', message = format('start is %s', coalesce(quote_literal(relay_set_outbox.start), 'null')),
       hint = 'Use ''earliest'' (everything the outbox holds) or ''latest'' (what commits from now on).';
@@ -93,7 +96,8 @@ begin
         v_old.name, (select o.name from tide.outbox o where o.outbox_id = v_old.outbox_id), v_outbox.name),
       hint = format('Use another pipeline name, or drop it first: select tide.relay_drop(%L);', v_old.name);
   end if;
-  v_group_id := tide._group_ensure(v_outbox, relay_set_outbox.consumer_group, relay_set_outbox.start);
+  v_group_id := tide._group_ensure(v_outbox, relay_set_outbox.consumer_group, relay_set_outbox.start,
+    tide._shards_wanted(relay_set_outbox.config));
   select p.name into v_driver from tide.pipeline p where p.group_id = v_group_id and p.name <> relay_set_outbox.pipeline;
   if found then
     raise exception using errcode = 'TD023', message = format('consumer group %L on outbox %L is driven by pipeline %L',
@@ -119,6 +123,7 @@ begin
      where p.pipeline_id = v_old.pipeline_id
     returning p.version into v_version;
   end if;
+  perform tide._shards_ask(p.pipeline_id, v_old) from tide.pipeline p where p.name = relay_set_outbox.pipeline;
   perform tide._pipeline_record(relay_set_outbox.pipeline, 'set', v_version, relay_set_outbox.config);
   return v_version;
 end $$;
@@ -225,18 +230,20 @@ comment on function tide._relay_ended(text, uuid) is 'A relay signs off';
 
 create function tide._pipeline_report(
   pipeline_id integer, relay_id text, version bigint, state text, error_class text, error_code text, error text, cure text, message_id bigint,
-  attempts integer default null, next_attempt_at timestamptz default null, throttled_ms integer default null)
+  attempts integer default null, next_attempt_at timestamptz default null, throttled_ms integer default null, shard integer default 0)
 returns void language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'off', true);
-  insert into tide.pipeline_state as s (pipeline_id, relay_id, version, state, error_class, error_code, error, cure, message_id,
+  insert into tide.pipeline_state as s (pipeline_id, shard, relay_id, version, state, error_class, error_code, error, cure, message_id,
                                         attempts, next_attempt_at, throttled_ms)
-  select p.pipeline_id, _pipeline_report.relay_id, _pipeline_report.version, _pipeline_report.state, _pipeline_report.error_class,
+  select p.pipeline_id, _pipeline_report.shard, _pipeline_report.relay_id, _pipeline_report.version, _pipeline_report.state, _pipeline_report.error_class,
          _pipeline_report.error_code, _pipeline_report.error, _pipeline_report.cure, _pipeline_report.message_id,
          _pipeline_report.attempts, _pipeline_report.next_attempt_at, _pipeline_report.throttled_ms
     from tide.pipeline p
    where p.pipeline_id = _pipeline_report.pipeline_id
-     and not exists (select from tide.cursor c where c.group_id = p.group_id and c.owner <> _pipeline_report.relay_id
+     and exists (select from tide.cursor c where c.group_id = p.group_id and c.shard = _pipeline_report.shard)
+     and not exists (select from tide.cursor c where c.group_id = p.group_id and c.shard = _pipeline_report.shard
+                        and c.owner <> _pipeline_report.relay_id
                         and c.owner_token is not null and c.lease_until >= clock_timestamp() and c.stamp = c.xmin)
   on conflict on constraint pipeline_state_pk do update
      set relay_id = excluded.relay_id, version = excluded.version, state = excluded.state, error_class = excluded.error_class,
@@ -244,4 +251,4 @@ begin
          attempts = excluded.attempts, next_attempt_at = excluded.next_attempt_at, throttled_ms = excluded.throttled_ms,
          since = case when s.state = excluded.state then s.since else clock_timestamp() end;
 end $$;
-comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint, integer, timestamptz, integer) is 'A relay writes the state of a pipeline, unless another relay owns it: one that stands by does not speak of it';
+comment on function tide._pipeline_report(integer, text, bigint, text, text, text, text, text, bigint, integer, timestamptz, integer, integer) is 'A relay writes the state of a shard of a pipeline, unless another relay owns it: one that stands by does not speak of it';

@@ -47,22 +47,22 @@ begin
 end $$;
 comment on function tide._cursor_doubt(tide.cursor, xid) is 'Why a cursor cannot be trusted, or null; written_by is the row''s physical xmin';
 
-create function tide._group_trusted(group_read tide.consumer_group, outbox text) returns tide.cursor
+create function tide._group_trusted(group_read tide.consumer_group, outbox text) returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
-  v_cursor tide.cursor;
   v_doubt text;
 begin
-  select c.* into v_cursor from tide.cursor c where c.group_id = (_group_trusted.group_read).group_id for update;
-  select tide._cursor_doubt(c, c.xmin) into v_doubt from tide.cursor c where c.group_id = v_cursor.group_id;
-  if v_doubt is not null then
+  perform from tide.cursor c where c.group_id = (_group_trusted.group_read).group_id order by c.shard for update;
+  select d.doubt into v_doubt
+    from tide.cursor c cross join lateral tide._cursor_doubt(c, c.xmin) d (doubt)
+   where c.group_id = (_group_trusted.group_read).group_id and d.doubt is not null limit 1;
+  if found then
     raise exception using errcode = 'TD032',
       message = format('the cursor of group %L on outbox %L cannot be trusted: %s', (_group_trusted.group_read).name, _group_trusted.outbox, v_doubt),
       hint = format('Repair it; messages may be sent again: select tide.group_rebase(%L, %L);', (_group_trusted.group_read).name, _group_trusted.outbox);
   end if;
-  return v_cursor;
 end $$;
-comment on function tide._group_trusted(tide.consumer_group, text) is 'The locked cursor of a group; raises TD032 when it cannot be trusted';
+comment on function tide._group_trusted(tide.consumer_group, text) is 'Locks the cursors of a group; raises TD032 when one cannot be trusted';
 
 -- Where a replay pass may start: the wanted id when everything from it on is still there. Slots need not be emptied in
 -- the order of their ids, so older messages may be there while younger ones are gone. Volatile, and the messages
@@ -104,17 +104,18 @@ language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
   v_replay_last bigint;
 begin
-  update tide.cursor c
+  with moved as (update tide.cursor c
      set cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = least(c.replay_last + 1, _cursor_rewind.to_id), replay_last = least(c.replay_last, _cursor_rewind.to_id - 1),
          passed_below = case when c.passed_below is not null then least(c.passed_below, _cursor_rewind.to_id) end,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = _cursor_rewind.group_id
-  returning c.replay_last into v_replay_last;
+  returning c.replay_last)
+  select min(m.replay_last) into v_replay_last from moved m;
   perform tide._cursor_stamp(_cursor_rewind.group_id);
   return v_replay_last + 1;
 end $$;
-comment on function tide._cursor_rewind(integer, bigint) is 'Moves a cursor back, where it can be trusted; returns the id from which on messages are sent again';
+comment on function tide._cursor_rewind(integer, bigint) is 'Moves the cursors of a group back, where it can be trusted; returns the id from which on messages are sent again';
 
 create function tide.group_rewind(consumer_group text, outbox text, to_id bigint default null, to_time timestamptz default null)
 returns bigint language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -145,7 +146,7 @@ begin
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
-         replay_from = null, replay_last = null, passed_over = pg_current_snapshot(), passed_below = 9223372036854775807,
+         replay_from = null, replay_last = null, barrier = null, passed_over = pg_current_snapshot(), passed_below = 9223372036854775807,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);
@@ -171,14 +172,15 @@ begin
     || 'and m.xid <> pg_current_xact_id() returning m.id) select count(*), min(r.id) from repaired r', 'message_' || v_outbox.outbox_id)
     into v_repaired, v_first;
   if v_repaired > 0 then
-    perform tide._cursor_rewind(c.group_id, v_first)
-       from tide.cursor c join tide.consumer_group g on g.group_id = c.group_id
-      where g.outbox_id = v_outbox.outbox_id and g.group_id <> v_group.group_id and tide._cursor_doubt(c, c.xmin) is null;
+    perform tide._cursor_rewind(g.group_id, v_first)
+       from tide.consumer_group g
+      where g.outbox_id = v_outbox.outbox_id and g.group_id <> v_group.group_id
+        and not exists (select from tide.cursor c where c.group_id = g.group_id and tide._cursor_doubt(c, c.xmin) is not null);
   end if;
   update tide.cursor c
      set prev = pg_current_snapshot(), cur = null, first_id = null, window_token = null, last_id = 0,
          replay_from = coalesce(group_rebase.from_id, 0), replay_last = coalesce(group_rebase.from_id, 0) - 1,
-         timeline = tide._timeline(), passed_over = null, passed_below = null, known_tokens = null,
+         timeline = tide._timeline(), barrier = null, passed_over = null, passed_below = null, known_tokens = null,
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);

@@ -39,8 +39,8 @@ begin
 end $$;
 comment on function tide._config_shown(jsonb) is 'A configuration with secrets replaced by ***';
 
-create view tide.pipelines as
-  select p.name as pipeline, o.name as outbox, g.name as consumer_group, p.enabled, p.version,
+create view tide.shards as
+  select p.name as pipeline, o.name as outbox, g.name as consumer_group, c.shard, c.shards,
          case when not p.enabled then 'disabled'
               when c.owner_token is null or c.lease_until < clock_timestamp() then
                 case when s.state = 'error' and s.version = p.version then s.state else 'waiting' end
@@ -50,26 +50,42 @@ create view tide.pipelines as
          case when c.lease_until >= clock_timestamp() then s.attempts end as attempts,
          case when c.lease_until >= clock_timestamp() then s.next_attempt_at end as next_attempt_at,
          case when c.lease_until >= clock_timestamp() then s.throttled_ms end as throttled_ms,
-         s.since, s.version as running_version,
-         tide._config_shown(p.config) as config, p.updated_at, p.updated_by
+         s.since, s.version as running_version, c.settled_at, c.taken_over_at, c.taken_over_from,
+         case when c.barrier is not null then tide._shard_stands(c) end as stands
     from tide.pipeline p
     join tide.outbox o on o.outbox_id = p.outbox_id
     join tide.consumer_group g on g.group_id = p.group_id
-    left join tide.cursor c on c.group_id = p.group_id and c.shard = 0
-    left join tide.pipeline_state s on s.pipeline_id = p.pipeline_id;
+    join tide.cursor c on c.group_id = p.group_id
+    left join tide.pipeline_state s on s.pipeline_id = p.pipeline_id and s.shard = c.shard;
+comment on view tide.shards is
+  'A row for each shard of each pipeline: its owner and state; stands: while their number changes, whether it has come to where all stop';
+
+create view tide.pipelines as
+  select p.name as pipeline, o.name as outbox, g.name as consumer_group, p.enabled, p.version,
+         w.state, w.owner, w.lease_until, w.error_class, w.error_code, w.error, w.cure, w.message_id,
+         w.attempts, w.next_attempt_at, w.throttled_ms, w.since, w.running_version,
+         tide._config_shown(p.config) as config, p.updated_at, p.updated_by, w.shards,
+         case when w.shards <> tide._shards_wanted(p.config) then format('%s -> %s', w.shards, tide._shards_wanted(p.config)) end as resharding
+    from tide.pipeline p
+    join tide.outbox o on o.outbox_id = p.outbox_id
+    join tide.consumer_group g on g.group_id = p.group_id
+    left join lateral (
+      select h.* from tide.shards h where h.pipeline = p.name
+       order by array_position(array['error', 'backing_off', 'waiting'], h.state), h.shard
+       limit 1) w on true;
 comment on view tide.pipelines is
-  'Pipelines: configuration, owner, and state (running, backing_off, error as the owner says it; disabled; waiting: no relay owns it)';
+  'Pipelines: configuration, owner, and state (running, backing_off, error as the owner says it; disabled; waiting: no relay owns it). Of several shards the one that is worst off, and how many there are; all of them: tide.shards';
 
 create view tide.consumer_groups as
   select g.name as consumer_group, o.name as outbox, p.name as pipeline, c.prev, c.cur, c.first_id, c.last_id,
          c.replay_from, c.replay_last, c.generation, c.epoch, c.timeline, c.settled_at,
-         tide._cursor_doubt(c, c.xmin) as doubt, g.created_at, g.created_by
+         tide._cursor_doubt(c, c.xmin) as doubt, g.created_at, g.created_by, c.shard, c.shards
     from tide.consumer_group g
     join tide.outbox o on o.outbox_id = g.outbox_id
     join tide.cursor c on c.group_id = g.group_id
     left join tide.pipeline p on p.group_id = g.group_id;
 comment on view tide.consumer_groups is
-  'Consumer groups and their cursors; doubt: why a cursor cannot be trusted (then tide.group_rebase repairs it)';
+  'Consumer groups and their cursors, a row for each shard; doubt: why a cursor cannot be trusted (then tide.group_rebase repairs it)';
 
 create view tide.relays as
   select r.relay_id, r.host, r.pid, r.release, r.started_at, r.seen_at, r.ended_at,
@@ -77,9 +93,9 @@ create view tide.relays as
               when r.seen_at < clock_timestamp() - interval '30 seconds' then 'lost'
               when exists (select from tide.cursor c where c.owner_token = r.token and c.lease_until >= clock_timestamp()) then 'owner'
               else 'standby' end as state,
-         array(select p.name from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
+         array(select distinct p.name from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
                 where c.owner_token = r.token and c.lease_until >= clock_timestamp() order by p.name) as pipelines,
-         array(select format('%s from %s at %s', p.name, c.taken_over_from, c.taken_over_at)
+         array(select format('%s%s from %s at %s', p.name, case when c.shards > 1 then ' shard ' || c.shard end, c.taken_over_from, c.taken_over_at)
                  from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
                 where c.owner = r.relay_id and c.taken_over_at is not null order by c.taken_over_at) as take_overs
     from tide.relay r;
@@ -122,18 +138,20 @@ create view tide.lag as
   select p.name as pipeline, o.name as outbox, g.name as consumer_group,
          least(n.pending, 100000) as pending,
          case when n.pending > 100000 then '>= 100000' else n.pending::text end as pending_text,
-         n.oldest_at, coalesce(clock_timestamp() - n.oldest_at, interval '0') as oldest_age, c.settled_at
+         n.oldest_at, coalesce(clock_timestamp() - n.oldest_at, interval '0') as oldest_age, n.settled_at
     from tide.consumer_group g
     join tide.outbox o on o.outbox_id = g.outbox_id
-    join tide.cursor c on c.group_id = g.group_id
     left join tide.pipeline p on p.group_id = g.group_id
-    cross join lateral tide._pending(o.outbox_id, c) n;
+    cross join lateral (
+      select max(l.pending) as pending, min(l.oldest_at) as oldest_at, max(c.settled_at) as settled_at
+        from tide.cursor c cross join lateral tide._pending(o.outbox_id, c) l
+       where c.group_id = g.group_id) n;
 comment on view tide.lag is
-  'What each consumer group still has to deliver: the number of committed messages, exact up to 100,000, and the age of the oldest';
+  'What each consumer group still has to deliver: the number of committed messages, exact up to 100,000, and the age of the oldest. Of several shards what the slowest has before it, the messages of the others among it';
 
 -- What keeps a pipeline from sending what is committed: one reason, and the cure; nulls when a relay is at it, or nothing
 -- waits. Reads messages: raises 55P03 rather than wait for who has locked them.
-create function tide._pipeline_held(pipeline tide.pipeline, out since timestamptz, out cause text, out cure text)
+create function tide._pipeline_held(pipeline tide.pipeline, shard integer, out since timestamptz, out cause text, out cure text)
 language plpgsql volatile set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
 declare
   v_pipeline tide.pipeline := _pipeline_held.pipeline;
@@ -145,12 +163,14 @@ declare
   v_seen_at timestamptz;
   v_successor_from timestamptz;
 begin
-  select c.* into v_cursor from tide.cursor c where c.group_id = v_pipeline.group_id;
+  select c.* into v_cursor from tide.cursor c where c.group_id = v_pipeline.group_id and c.shard = _pipeline_held.shard;
   if (select n.pending from tide._pending(v_pipeline.outbox_id, v_cursor) n) = 0 then
     return;
   end if;
-  select tide._cursor_doubt(c, c.xmin) into v_doubt from tide.cursor c where c.group_id = v_pipeline.group_id;
-  select s.* into v_state from tide.pipeline_state s where s.pipeline_id = v_pipeline.pipeline_id and s.version = v_pipeline.version;
+  select tide._cursor_doubt(c, c.xmin) into v_doubt
+    from tide.cursor c where c.group_id = v_pipeline.group_id and c.shard = _pipeline_held.shard;
+  select s.* into v_state from tide.pipeline_state s
+   where s.pipeline_id = v_pipeline.pipeline_id and s.shard = _pipeline_held.shard and s.version = v_pipeline.version;
   select r.seen_at into v_seen_at from tide.relay r where r.relay_id = v_cursor.owner and r.token = v_cursor.owner_token;
   v_successor_from := v_cursor.lease_until + v_cursor.takeover_ms * interval '1 ms';
   if v_doubt is not null then
@@ -176,21 +196,30 @@ begin
   elsif v_cursor.replay_last is not null then
     cause := format('it sends messages from id %s on again, and has come to id %s', v_cursor.replay_from, v_cursor.replay_last);
     cure := 'Let it finish; see tide.lag.';
+  elsif tide._shard_stands(v_cursor) then
+    since := v_pipeline.updated_at;
+    cause := format('shard %s of pipeline %L stands until all shards have come as far: their number changes', v_cursor.shard, v_pipeline.name);
+    cure := format('See tide.shards. When one can''t come there, all may begin anew, and messages are sent again: select tide.group_reshard(%L, %L);',
+      v_group, v_outbox);
   end if;
 end $$;
-comment on function tide._pipeline_held(tide.pipeline) is 'Why a pipeline that has something to send does not send it now, and the cure';
+comment on function tide._pipeline_held(tide.pipeline, integer) is 'Why a shard of a pipeline that has something to send does not send it now, and the cure';
 
 -- Who has locked an outbox's messages is told by _pipelines_locked and by the locks on its slots: others are not kept waiting.
 create function tide._pipelines_held()
 returns table (outbox text, consumer_group text, age interval, cause text, cure text)
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
+  v_row record;
   v_pipeline tide.pipeline;
   v_since timestamptz;
 begin
-  for v_pipeline in select p.* from tide.pipeline p order by p.pipeline_id loop
+  for v_row in
+    select p, c.shard from tide.pipeline p join tide.cursor c on c.group_id = p.group_id order by p.pipeline_id, c.shard
+  loop
+    v_pipeline := v_row.p;
     begin
-      select h.since, h.cause, h.cure into v_since, cause, cure from tide._pipeline_held(v_pipeline) h;
+      select h.since, h.cause, h.cure into v_since, cause, cure from tide._pipeline_held(v_pipeline, v_row.shard) h;
     exception when lock_not_available then
       continue;
     end;

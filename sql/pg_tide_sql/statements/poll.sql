@@ -93,7 +93,8 @@ select p.message_id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.heade
                   over (order by m.message_id rows between unbounded preceding and 1 preceding) as bytes_before
       from (
         select d.* from tide.dead_letter d
-         where d.pipeline_id = %(pipeline_id)s::int and d.state = 'redriving' order by d.message_id limit %(size)s) m) p
+         where d.pipeline_id = %(pipeline_id)s::int and d.state = 'redriving' and d.message_id > %(after)s::bigint
+         order by d.message_id limit %(size)s) m) p
  where p.bytes_before is null or p.bytes_before < %(bytes)s
 
 -- name: is_flushed

@@ -4,11 +4,11 @@
 -- A pipeline, where its group's cursor stands, and why the cursor can't be trusted.
 select tide._config_resolved(p.config, o.name) as config, current_database() as database, o.outbox_id, o.name as outbox, g.name as consumer_group,
        c.prev::text, c.cur::text, c.first_id, c.last_id, c.window_token, c.replay_from, c.replay_last,
-       tide._cursor_doubt(c, c.xmin) as doubt
+       (select max(tide._cursor_doubt(d, d.xmin)) from tide.cursor d where d.group_id = g.group_id) as doubt
   from tide.pipeline p
   join tide.outbox o on o.outbox_id = p.outbox_id
   join tide.consumer_group g on g.group_id = p.group_id
-  join tide.cursor c on c.group_id = g.group_id and c.shard = 0
+  cross join lateral tide._group_position(g.group_id) c
  where p.name = %(pipeline)s
 
 -- name: preview_row_schema

@@ -16,47 +16,52 @@ select max(version) from tide.schema_version
 select (select i.name from tide.installation i)
 
 -- name: pipeline_versions
--- With whether there are dead letters to send: what an administrator asked for is begun within the second.
+-- A row for each shard, with the division that it is driven under, and whether there are dead letters to send: what an
+-- administrator asked for is begun within the second.
 select p.pipeline_id, p.name, p.version, p.enabled,
-       exists (select from tide.dead_letter d where d.pipeline_id = p.pipeline_id and d.state = 'redriving') as redriving
-  from tide.pipeline p order by p.pipeline_id
+       exists (select from tide.dead_letter d where d.pipeline_id = p.pipeline_id and d.state = 'redriving') as redriving,
+       c.shard, c.division
+  from tide.pipeline p join tide.cursor c on c.group_id = p.group_id order by p.pipeline_id, c.shard
 
 -- name: pipeline_load
--- With the columns of a stored row schema in the place of its version: the relay knows no versions of them.
+-- With the columns of a stored row schema in the place of its version: the relay knows no versions of them. One statement
+-- for configuration and division: the one is never older than the other.
 select p.pipeline_id, p.name, p.version, p.enabled, tide._config_resolved(p.config, o.name) as config, current_database() as database,
-       p.outbox_id, o.name as outbox, p.group_id, g.name as consumer_group, g.uid as group_uid
+       p.outbox_id, o.name as outbox, p.group_id, g.name as consumer_group, g.uid as group_uid, c.shard, c.shards, c.division
   from tide.pipeline p
   join tide.outbox o on o.outbox_id = p.outbox_id
   join tide.consumer_group g on g.group_id = p.group_id
+  join tide.cursor c on c.group_id = p.group_id and c.shard = %(shard)s
  where p.pipeline_id = %(pipeline_id)s
 
 -- name: cursor_acquire
 select c.prev::text, c.cur::text, c.first_id, c.last_id, c.window_token, c.replay_from, c.replay_last,
-       c.known_tokens, c.generation, c.epoch, c.timeline, c.taken_over_from, c.taken_over_at
-  from tide._cursor_acquire(%(group_id)s::int, 0, %(token)s::uuid, %(relay_id)s::text, %(lease_ms)s::int, %(takeover_ms)s::int) c
+       c.known_tokens, c.generation, c.epoch, c.timeline, c.taken_over_from, c.taken_over_at, c.barrier::text
+  from tide._cursor_acquire(%(group_id)s::int, %(shard)s::int, %(token)s::uuid, %(relay_id)s::text, %(lease_ms)s::int,
+    %(takeover_ms)s::int, %(division)s::bigint) c
 
 -- name: cursor_doubt
--- Why a cursor that nobody could acquire is not to be trusted, and who owns it.
-select tide._cursor_doubt(c, c.xmin), c.owner, c.lease_until
-  from tide.cursor c where c.group_id = %(group_id)s and c.shard = 0
+-- Why a cursor that nobody could acquire is not to be trusted, who owns it, and whether messages are divided anew.
+select tide._cursor_doubt(c, c.xmin), c.owner, c.lease_until, c.division is distinct from %(division)s::bigint
+  from tide.cursor c where c.group_id = %(group_id)s and c.shard = %(shard)s
 
 -- name: cursor_renew
-select r.group_id, r.renewed
-  from tide._cursor_renew(%(group_ids)s::int[], 0, %(token)s::uuid, %(epochs)s::bigint[], %(lease_ms)s::int) r
+select r.group_id, r.shard, r.renewed
+  from tide._cursor_renew(%(group_ids)s::int[], %(shards)s::int[], %(token)s::uuid, %(epochs)s::bigint[], %(lease_ms)s::int) r
 
 -- name: cursor_release
-select tide._cursor_release(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint)
+select tide._cursor_release(%(group_id)s::int, %(shard)s::int, %(token)s::uuid, %(epoch)s::bigint)
 
 -- name: cursor_settle
-select tide._cursor_settle(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(generation)s::bigint, %(timeline)s::int,
+select tide._cursor_settle(%(group_id)s::int, %(shard)s::int, %(token)s::uuid, %(epoch)s::bigint, %(generation)s::bigint, %(timeline)s::int,
   %(last_id)s::bigint, %(replay_from)s::bigint, %(replay_last)s::bigint)
 
 -- name: cursor_settle_window
-select tide._cursor_settle_window(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(generation)s::bigint, %(timeline)s::int,
+select tide._cursor_settle_window(%(group_id)s::int, %(shard)s::int, %(token)s::uuid, %(epoch)s::bigint, %(generation)s::bigint, %(timeline)s::int,
   %(prev)s::pg_snapshot, %(cur)s::pg_snapshot, %(first_id)s::bigint, %(last_id)s::bigint, %(window_token)s::uuid)
 
 -- name: cursor_open
-select tide._cursor_open(%(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(generation)s::bigint, %(timeline)s::int,
+select tide._cursor_open(%(group_id)s::int, %(shard)s::int, %(token)s::uuid, %(epoch)s::bigint, %(generation)s::bigint, %(timeline)s::int,
   %(prev)s::pg_snapshot, %(cur)s::pg_snapshot, %(first_id)s::bigint, %(last_id)s::bigint, %(window_token)s::uuid,
   %(replay_from)s::bigint, %(replay_last)s::bigint, %(sent_token)s::uuid)
 
@@ -70,19 +75,22 @@ select d.message_id, (extract(epoch from d.created_at - timestamptz '2000-01-01 
   from tide.dead_letter d
  where d.pipeline_id = %(pipeline_id)s::int and d.state in ('dead', 'parked', 'redriving') and d.message_id > %(above)s::bigint
 
+-- name: shards_pass
+select tide._shards_pass(%(group_id)s::int, %(shard)s::int, %(token)s::uuid, %(epoch)s::bigint)
+
 -- name: parked_keys
 -- Whose new messages wait; read when the cursor was acquired, kept in memory by its owner from then on.
 select distinct d.ordering_key from tide.dead_letter d
  where d.pipeline_id = %(pipeline_id)s::int and d.parks and d.state in ('dead', 'parked', 'redriving')
 
 -- name: dead_letters_add
-select tide._dead_letters_add(%(pipeline_id)s::int, %(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(version)s::bigint,
+select tide._dead_letters_add(%(pipeline_id)s::int, %(group_id)s::int, %(shard)s::int, %(token)s::uuid, %(epoch)s::bigint, %(version)s::bigint,
   %(message_ids)s::bigint[], %(parked)s::boolean[], %(parks)s::boolean[], %(ordering_keys)s::bytea[], %(topics)s::text[],
   %(error_classes)s::text[], %(error_codes)s::text[], %(errors)s::text[])
 
 -- name: redrive_settle
 select r.drained
-  from tide._redrive_settle(%(pipeline_id)s::int, %(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(version)s::bigint,
+  from tide._redrive_settle(%(pipeline_id)s::int, %(group_id)s::int, %(shard)s::int, %(token)s::uuid, %(epoch)s::bigint, %(version)s::bigint,
     %(delivered)s::bigint[], %(waiting)s::bigint[], %(failed)s::bigint[], %(topics)s::text[], %(error_classes)s::text[],
     %(error_codes)s::text[], %(errors)s::text[]) r
 
@@ -97,7 +105,7 @@ select tide._relay_ended(%(relay_id)s, %(token)s::uuid)
 
 -- name: pipeline_report
 select tide._pipeline_report(%(pipeline_id)s::int, %(relay_id)s, %(version)s::bigint, %(state)s, %(error_class)s, %(error_code)s,
-  %(error)s, %(cure)s, %(message_id)s::bigint, %(attempts)s::int, %(next_attempt_at)s::timestamptz, %(throttled_ms)s::int)
+  %(error)s, %(cure)s, %(message_id)s::bigint, %(attempts)s::int, %(next_attempt_at)s::timestamptz, %(throttled_ms)s::int, %(shard)s::int)
 
 -- name: retention_run
 select outbox, slot, action, reason from tide.retention_run()

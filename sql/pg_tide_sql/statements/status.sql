@@ -7,7 +7,7 @@ select version, release, installed_at, installed_by from tide.schema_version ord
 -- name: status_pipelines
 -- Secrets in the configuration are already hidden by the view.
 select pipeline, outbox, consumer_group, enabled, version, state, owner, since, error_class, error_code, error, cure, message_id,
-       attempts, next_attempt_at, throttled_ms
+       attempts, next_attempt_at, throttled_ms, shards, resharding
   from tide.pipelines order by pipeline;
 
 -- name: status_lag

@@ -150,7 +150,7 @@ select is((select count(*)::int from (select distinct tablename from theirs) t w
 select forbids($$select tide.role_grant('admin', 'shop')$$, 'it makes no other admins');
 select forbids($$select nextval('tide.message_id')$$, 'it draws no ids');
 select is((select count(*)::int from pg_proc f where f.pronamespace = 'tide'::regnamespace and f.proname like '\_%'
-  and f.proname not in ('_config_shown', '_config_resolved', '_cursor_doubt', '_pending', '_key_shown') and has_function_privilege(f.oid, 'execute')), 0, 'internals are not its to call');
+  and f.proname not in ('_config_shown', '_config_resolved', '_cursor_doubt', '_pending', '_key_shown', '_shards_wanted', '_shard_stands') and has_function_privilege(f.oid, 'execute')), 0, 'internals are not its to call');
 reset role;
 
 -- A monitor.

@@ -1,13 +1,16 @@
 -- The views that operators look at.
 begin;
-select plan(46);
+select plan(47);
 
 select columns_are('tide', 'outboxes', array['outbox', 'enabled', 'retention_hours', 'max_payload_bytes', 'drop_without_group', 'contract', 'slots', 'slot', 'slot_since',
   'message_table', 'retained_bytes', 'last_emptied_at', 'dropped_to', 'created_at', 'created_by']::name[], 'columns of tide.outboxes');
 select columns_are('tide', 'pipelines', array['pipeline', 'outbox', 'consumer_group', 'enabled', 'version', 'state', 'owner', 'lease_until', 'error_class', 'error_code',
-  'error', 'cure', 'message_id', 'attempts', 'next_attempt_at', 'throttled_ms', 'since', 'running_version', 'config', 'updated_at', 'updated_by']::name[], 'columns of tide.pipelines');
+  'error', 'cure', 'message_id', 'attempts', 'next_attempt_at', 'throttled_ms', 'since', 'running_version', 'config', 'updated_at', 'updated_by', 'shards', 'resharding']::name[], 'columns of tide.pipelines');
+select columns_are('tide', 'shards', array['pipeline', 'outbox', 'consumer_group', 'shard', 'shards', 'state', 'owner', 'lease_until', 'error_class', 'error_code',
+  'error', 'cure', 'message_id', 'attempts', 'next_attempt_at', 'throttled_ms', 'since', 'running_version', 'settled_at', 'taken_over_at', 'taken_over_from', 'stands']::name[],
+  'columns of tide.shards');
 select columns_are('tide', 'consumer_groups', array['consumer_group', 'outbox', 'pipeline', 'prev', 'cur', 'first_id', 'last_id', 'replay_from', 'replay_last',
-  'generation', 'epoch', 'timeline', 'settled_at', 'doubt', 'created_at', 'created_by']::name[], 'columns of tide.consumer_groups');
+  'generation', 'epoch', 'timeline', 'settled_at', 'doubt', 'created_at', 'created_by', 'shard', 'shards']::name[], 'columns of tide.consumer_groups');
 select columns_are('tide', 'relays', array['relay_id', 'host', 'pid', 'release', 'started_at', 'seen_at', 'ended_at', 'state', 'pipelines', 'take_overs']::name[],
   'columns of tide.relays');
 select columns_are('tide', 'lag', array['pipeline', 'outbox', 'consumer_group', 'pending', 'pending_text', 'oldest_at', 'oldest_age', 'settled_at']::name[],

@@ -37,6 +37,7 @@ def test_defaults_are_those_of_the_reference() -> None:
         "tls_client_key": None,
         "compression": "none",
         "acks": "all",
+        "shards": 1,
         "batch_size": 100,
         "linger_ms": 10,
         "idempotent": False,
