@@ -6,7 +6,7 @@ from typing import Final, TypedDict, cast
 
 from structlog.stdlib import BoundLogger
 
-from pg_tide_relay.checks import Ahead
+from pg_tide_relay.checks import ahead_of
 from pg_tide_relay.config.dlq_models import DlqConfig
 from pg_tide_relay.config.load import load_pipeline_config
 from pg_tide_relay.config.models import PipelineConfig
@@ -22,8 +22,8 @@ from pg_tide_relay.exactly_once_redrive import ExactlyOnceRedrive
 from pg_tide_relay.pace import pace_of
 from pg_tide_relay.pipeline import Pipeline
 from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
+from pg_tide_relay.replay_delivery import delivery_of
 from pg_tide_relay.report import PipelineReport
-from pg_tide_relay.route import compile_topic
 from pg_tide_relay.schemas import Schemas
 from pg_tide_relay.wire_types import Origin
 
@@ -59,17 +59,13 @@ class PipelineBuilder:
         try:
             config = load_pipeline_config(spec.config, self._environ, self._allowed)
             schemas = Schemas()
-            shape = compile_shape(config, Origin(spec.outbox, spec.database), schemas)
-            topic = compile_topic(config.topic, spec.outbox)
+            origin = Origin(spec.outbox, spec.database)
+            shape = compile_shape(config, origin, schemas)
+            ahead = ahead_of(config, spec.outbox, schemas)
         except (ConfigError, ConfigurationError) as error:
             log.warning("pipeline_configuration", cause=str(error))
             self._drivers.reporter.report(spec, _refusal(error))
             return None
-        ahead = Ahead(
-            # Unless rules may send everything elsewhere.
-            topic if isinstance(topic, str) and not config.routing.rules else None,
-            schemas,
-        )
         clock = self._drivers.clock
         # One bucket for messages and redriven ones, and for whatever deliveries follow each other.
         limits = DeliveryLimits(
@@ -87,6 +83,15 @@ class PipelineBuilder:
             if exactly_once
             else partial(Delivery, of_redrives, **common),
             exactly_once=exactly_once,
+            new_replay=partial(
+                delivery_of,
+                config=config,
+                origin=origin,
+                pipeline=spec.name,
+                limits=limits,
+                clock=clock,
+                log=log,
+            ),
             batch_size=config.batch_size,
             request_timeout_ms=config.request_timeout_ms,
             # Whoever follows fences this relay: what it has sent last is refused, and need not be waited for.

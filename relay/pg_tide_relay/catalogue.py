@@ -31,6 +31,7 @@ class Listed:
     version: int
     enabled: bool
     redriving: bool  # whether dead letters of it are to be sent
+    replay: int | None  # the one that runs or is next
 
 
 def _list(conn: Connection) -> list[Listed]:
@@ -94,8 +95,10 @@ class Catalogue:
             listed = wanted.get(pipeline_id)
             if listed is None or listed.version != pipeline.spec.version:
                 pipeline.leave()
-            elif listed.redriving:
-                pipeline.redrive()
+            else:
+                pipeline.replay(listed.replay)
+                if listed.redriving:
+                    pipeline.redrive()
         for pipeline_id, listed in wanted.items():
             known = pipeline_id in self.running or pipeline_id in self._loading
             if not known and self._tried.get(pipeline_id) != listed.version:

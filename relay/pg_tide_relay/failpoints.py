@@ -26,6 +26,8 @@ NAMES: Final = (
     "after_settle",
     "before_redrive_settle",
     "after_redrive_settle",
+    "before_replay_settle",
+    "after_replay_settle",
     "before_release",
 )
 

@@ -123,6 +123,11 @@ class Redrive:
         """Whether nothing is on its way, and the database was told everything."""
         return self.outstanding == 0 and not self._asked and self._redriven is None
 
+    def poll(self) -> None:
+        """Serve reports, and no more."""
+        if self._delivery is not None:
+            self._delivery.poll(0.0)
+
     def step(self, now: float) -> None:
         """Do what can be done now."""
         self._now = now
