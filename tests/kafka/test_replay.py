@@ -1,10 +1,16 @@
 """Messages sent again beside the cursor: which ones, where to, how fast; and the cursor that stays where it is."""
 
+import json
 from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
 
 from fix_kafka import MakeTopic, ReadTopic
 from fix_relay import StartRelay
+from kafka.verifying import verify
 from pg_tide_dev.kafka import create_topic, delete_topic
+from pg_tide_relay import cli
 from relay_kit import FAST, Record, Tide, first_occurrences, ids, records
 from waiting import eventually
 
@@ -87,6 +93,9 @@ def test_messages_are_sent_again_beside_the_cursor_by_all_that_can_choose_them(
         cursor.generation,
         cursor.epoch,
     )
+    answer = verify(tide)
+    assert (answer.code, answer.found) == (0, {})
+    assert answer.report["records"]["replayed"] == sum(map(len, expected.values()))
 
 
 def test_a_replay_goes_to_another_topic_with_headers_of_its_own_through_filter_and_rules(
@@ -240,3 +249,54 @@ def test_what_waits_as_a_dead_letter_is_left_out(
     done = until(tide, asked.replay_id, "done")
     assert (done.sent, done.left_out, done.gone) == (1, 4, 0)
     assert ids(read_topic(elsewhere)) == [first]
+
+
+def test_the_command_line_asks_sends_waits_lists_and_cancels(
+    tide: Tide, make_topic: MakeTopic, start_relay: StartRelay, read_topic: ReadTopic
+) -> None:
+    """With the exit codes that scripts rely on, and with bad input."""
+
+    def command(*words: str, answer: str = "") -> Result:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pg_tide_relay.logs.configure", lambda *_given: None)
+            arguments = ["replay", *words, "--postgres-url", tide.dsn]
+            return CliRunner().invoke(cli.build(), arguments, input=answer, catch_exceptions=False)
+
+    topic, small = make_topic(), make_topic(config={"max.message.bytes": "5000"})
+    tide.outbox()
+    tide.pipeline(topic)
+    start_relay(tide.dsn, *FAST)
+    published = [*tide.publish_many(5), tide.publish({"x": "x" * 20_000})]
+    tide.until_settled()
+    again = (PIPELINE, "--all")
+    assert "Messages to send again: 6" in command(*again, "--dry-run").stdout
+    assert command(*again, answer="n\n").exit_code == 1
+    assert tide.rows("select from tide.replays") == []
+    done = command(*again, "--header", "why=a=b", answer="y\n")
+    assert (done.exit_code, "Replay 1 is done: 6 sent." in done.stdout) == (0, True)
+    failed = command(PIPELINE, *map(str, published), "777", "--yes", "--to-topic", small)
+    assert (failed.exit_code, "5 sent, 1 failed, 1 gone" in failed.stdout) == (1, True)
+    assert "MSG_SIZE_TOO_LARGE" in failed.stdout
+    slow = ("--max-messages-per-second", "1", "--from-time", "2000-01-01", "--no-wait", "-y", "-o", "json")
+    stored = json.loads(command("send", *again, *slow).stdout)["replay"]
+    assert (stored["replay_id"], stored["selected"]) == (3, 6)
+    assert command("cancel", "3", "--reason", "enough").exit_code == 0
+    listed = json.loads(command("list", PIPELINE, "-o", "json").stdout)["replays"]
+    assert [(one["replay_id"], one["state"]) for one in listed] == [
+        (3, "cancelled"),
+        (2, "done"),
+        (1, "done"),
+    ]
+    assert "replay 3 is at its end" in command("cancel", "3").stderr
+    for words, code in (
+        (("list", "orders-to-kafkaa"), 2),
+        ((PIPELINE,), 1),
+        ((PIPELINE, "--from-time", "soon"), 2),
+        ((PIPELINE, "--matching", "$ ? ("), 2),
+        ((*again, "--header", "why"), 2),
+        ((*again, "--header", "pg_tide_replay=7"), 1),
+    ):
+        refused = command(*words)
+        assert (refused.exit_code, "What to do" in refused.stderr) == (code, True), refused.stderr
+    first = records(read_topic(topic))[6]
+    assert dict(first.headers)["why"] == b"a=b"

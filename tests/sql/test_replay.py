@@ -325,7 +325,7 @@ NONSENSE = [
     ("everything => null", "TD064", "nothing says which messages"),
     ("from_id => 3, to_id => 2", "TD065", "from_id 3 is above to_id 2"),
     ("from_time => 'infinity', to_time => 'infinity'", "TD065", "is not before"),
-    ("everything => true, max_messages_per_second => 0", "TD065", "1 or more"),
+    ("everything => true, max_messages_per_second => 0", "TD065", "max_messages_per_second is 0"),
     ("everything => true, to_topic => ''", "TD065", "to_topic"),
     ("everything => true, to_topic => 'a b'", "TD065", "to_topic character 2"),
     ("everything => true, to_topic => '{nothing}'", "TD065", "to_topic unknown placeholder {nothing}"),
