@@ -68,6 +68,7 @@ contact           is the cluster there; told from reports, events and silence
 dead_letters      what becomes of a message that can't be delivered, and which keys are parked
 refusals          why a pipeline does not begin where its cursor stands
 redrive           sending dead letters again, beside the messages
+beside            redrives and replays together, as the pipeline drives them
 recovery          what the reports of a producer that failed mean for its messages
 producer_end      emptying and closing a producer so that nothing of it lands behind its successor
 backoff           growing pauses, by chance a little shorter
@@ -76,6 +77,9 @@ report            that state, written where operators look
 
 Beside the way of a message:
 
+replay            sending messages again that were delivered, beside the cursor
+replay_store      a replay as it is stored: begin, read, settle
+replay_delivery   how its records differ from the pipeline's
 housekeeping      the relay says that it lives, and runs retention
 peek              the messages that a pipeline would send next, read without moving anything
 preview           what it would make of them: records, or why there are none

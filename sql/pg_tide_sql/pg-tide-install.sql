@@ -2695,19 +2695,27 @@ declare
   v_request tide.replay_request := _replay_check.request;
   v_pipeline text := (select p.name from tide.pipeline p where p.pipeline_id = v_request.pipeline_id);
   v_wrong text;
+  v_cure text;
 begin
   if not v_request.everything and num_nonnulls(v_request.ids, v_request.key, v_request.from_id, v_request.to_id, v_request.from_time,
        v_request.to_time, v_request.matching) = 0 then
     raise exception using errcode = 'TD064', message = format('nothing says which messages of pipeline %L are to be sent again', v_pipeline),
       hint = 'Give ids, key, from_id, to_id, from_time, to_time, matching (a jsonpath), or everything => true; several of them narrow the choice.';
   end if;
-  select 'to_topic ' || f.fault into v_wrong
+  select 'to_topic ' || f.fault, 'It is a name of a topic, or a template of one, as the pipeline''s topic is.' into v_wrong, v_cure
     from tide._config_text_faults(tide._config_rules() #> '{keys,topic,rule}', v_request.to_topic) as f (fault) limit 1;
-  v_wrong := coalesce(v_wrong,
-    case when v_request.from_id > v_request.to_id then format('from_id %s is above to_id %s', v_request.from_id, v_request.to_id)
-         when v_request.from_time >= v_request.to_time then format('from_time %s is not before to_time %s', v_request.from_time, v_request.to_time)
-         when v_request.max_messages_per_second < 1 then 'max_messages_per_second must be 1 or more'
-         when jsonb_typeof(v_request.headers) <> 'object' then format('headers must be a JSON object of strings, not %s', jsonb_typeof(v_request.headers)) end);
+  if v_request.from_id > v_request.to_id then
+    v_wrong := format('from_id %s is above to_id %s', v_request.from_id, v_request.to_id);
+    v_cure := 'Messages from from_id to to_id are sent, both included.';
+  elsif v_request.from_time >= v_request.to_time then
+    v_wrong := format('from_time %s is not before to_time %s', v_request.from_time, v_request.to_time);
+    v_cure := 'Messages published at from_time or later and before to_time are sent.';
+  elsif v_request.max_messages_per_second < 1 then
+    v_wrong := format('max_messages_per_second is %s', v_request.max_messages_per_second);
+    v_cure := 'It is 1 or more; leave it out for no limit but the pipeline''s own.';
+  elsif jsonb_typeof(v_request.headers) <> 'object' then
+    v_wrong := format('headers must be a JSON object of strings, not %s', jsonb_typeof(v_request.headers));
+  end if;
   if v_wrong is null and v_request.headers is not null then
     select case when h.key = '' then 'a header name is empty'
                 when h.key like 'pg\_tide\_%' then format('header name %L is reserved', h.key)
@@ -2717,7 +2725,7 @@ begin
   end if;
   if v_wrong is not null then
     raise exception using errcode = 'TD065', message = format('a replay of pipeline %L cannot be asked for like this: %s', v_pipeline, v_wrong),
-      hint = 'See docs/replay.md; dry_run => true says what a replay would send, and sends nothing.';
+      hint = coalesce(v_cure, 'Pass an object: headers => ''{"reason": "repair"}''; values are strings, names do not begin with pg_tide_.');
   end if;
 end $$;
 comment on function tide._replay_check(tide.replay_request) is 'Raises TD064 when nothing is chosen, TD065 for arguments that make no sense';
