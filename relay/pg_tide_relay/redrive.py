@@ -19,7 +19,7 @@ from pg_tide_relay.delivery_state import DeliveryState, Log, Trouble
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.failpoints import hit
 from pg_tide_relay.lease import Lease
-from pg_tide_relay.poll import RedrivePage, read_redrive_page
+from pg_tide_relay.poll import PollError, RedrivePage, read_redrive_page
 from pg_tide_relay.postgres import Connection, Worker
 from pg_tide_relay.settle import NotOwnerError, described
 from pg_tide_relay.window import Batch, DeadLetter, Outcome
@@ -257,7 +257,7 @@ class Redrive:
         self._asked = False
         try:
             answer = done.result()
-        except (psycopg.Error, NotOwnerError) as error:
+        except (psycopg.Error, PollError, NotOwnerError) as error:
             self._wanted = True
             self._on_lost(error)
             return

@@ -20,6 +20,7 @@ from pg_tide_relay.delivery_state import Log, Trouble
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.errors import ConfigurationError, ErrorClass
 from pg_tide_relay.lease import Lease
+from pg_tide_relay.poll import PollError
 from pg_tide_relay.postgres import Worker
 from pg_tide_relay.redrive import RedriveOf
 from pg_tide_relay.replay_store import (
@@ -354,7 +355,7 @@ class Replay:
             return
         try:
             on_answer(done)
-        except (psycopg.Error, NotOwnerError) as error:
+        except (psycopg.Error, PollError, NotOwnerError) as error:
             self._on_lost(error)
 
 

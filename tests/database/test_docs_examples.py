@@ -21,8 +21,8 @@ select tide.outbox_publish('orders', jsonb_build_object('n', n)) from generate_s
 """
 
 DELIVERED = """
-select tide._cursor_settle_window(c.group_id, 0, c.owner_token, c.epoch, c.generation, c.timeline, pg_current_snapshot(),
-         null, null, 0, null)
+select tide._cursor_settle_window(c.group_id, 0, c.owner_token, c.epoch, c.generation, c.timeline,
+         pg_current_snapshot(), null, null, 0, null)
   from tide._cursor_acquire(1, 0, gen_random_uuid(), 'test', 60000, 0) c
 """
 
