@@ -6,7 +6,7 @@ from typing import Final, TypedDict, cast
 
 from structlog.stdlib import BoundLogger
 
-from pg_tide_relay.checks import ahead_of
+from pg_tide_relay.checks import Ahead, ahead_of
 from pg_tide_relay.config.dlq_models import DlqConfig
 from pg_tide_relay.config.load import load_pipeline_config
 from pg_tide_relay.config.models import PipelineConfig
