@@ -41,6 +41,7 @@ delivery          the batches of one pipeline, until each message has an outcome
 delivery_limits   what bounds it
 exactly_once      the same in transactions of Kafka
 exactly_once_redrive  and of dead letters
+exactly_once_replay   and of copies
 transaction       one transaction after the other of one producer
 kafka_cursor      how far a pipeline has come, as Kafka knows it
 window            those batches, and the longest prefix that is settled

@@ -91,6 +91,7 @@ class PipelineBuilder:
                 limits=limits,
                 clock=clock,
                 log=log,
+                transactional_id=transactional_id(spec),
             ),
             batch_size=config.batch_size,
             request_timeout_ms=config.request_timeout_ms,

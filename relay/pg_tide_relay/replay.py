@@ -120,6 +120,9 @@ class Replay:
         owned = self._lease.owned
         if owned is None:
             return
+        if delivery is not None and delivery.lost is not None:
+            self._on_lost(NotOwnerError())
+            return
         self._take_outcomes()
         if self._order is None:
             if self._wanted is not None and not self._leaving and not self._writing and now >= self._ask_at:
@@ -132,7 +135,9 @@ class Replay:
         """What is on its way is awaited and sent again: the cursor is not known to be ours."""
         self._pass += 1
         self._begin_anew()
-        if self._delivery is not None:
+        if self._delivery is not None and self._delivery.lost is not None:
+            self.close()
+        elif self._delivery is not None:
             self._delivery.forget()
 
     def abandon(self) -> None:
@@ -196,6 +201,7 @@ class Replay:
         if self._delivery is None:
             self._delivery = self._new_delivery(order)
             self._of_replay = order.replay_id
+            self._delivery.prepare()
         self._delivery.deadline = self._lease.deadline
         self._delivery.undelivered.load(())
         self._delivery.resume()
@@ -230,7 +236,7 @@ class Replay:
             self._what = "done"
             self._settle_at = 0.0
             return
-        if self._delivery is None or not self._delivery.can_accept:
+        if self._delivery is None or not (self._delivery.is_ready and self._delivery.can_accept):
             self._recover(order)
             return
         self._reading = True
@@ -328,8 +334,11 @@ class Replay:
 
     def _trouble(self) -> PipelineReport | None:
         """What stands in its way."""
-        state = None if self._delivery is None or self._batch is None else self._delivery.state
-        if state is None or state.name is StateName.RUNNING:
+        delivery = self._delivery
+        if delivery is None or (self._batch is None and delivery.is_ready):
+            return None
+        state = delivery.state
+        if state.name is StateName.RUNNING:
             return None
         return replace(report_of(state), attempts=None, next_attempt_at=None, throttled_ms=None)
 
@@ -365,7 +374,7 @@ def _progress_of(position: int, outcomes: Sequence[int], letters: Sequence[DeadL
     first = next((letter for letter in letters if letter.trouble is not None), None)
     return Progress(
         position=position,
-        sent=counts[Outcome.DELIVERED],
+        sent=counts[Outcome.DELIVERED] + counts[Outcome.DELIVERED_BEFORE],
         filtered=counts[Outcome.FILTERED],
         failed=counts[Outcome.DEAD_LETTERED],
         left_out=counts[Outcome.PARKED],

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from pg_tide_relay.checks import ahead_of
@@ -10,6 +11,7 @@ from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.delivery import Delivery, DeliveryLimits
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.encode import Record, Shape, compile_shape
+from pg_tide_relay.exactly_once_replay import ExactlyOnceReplay
 from pg_tide_relay.message import Row
 from pg_tide_relay.pace import AllOf, Pace, TokenBucket
 from pg_tide_relay.replay_store import ReplayOrder
@@ -60,8 +62,12 @@ def delivery_of(
     limits: DeliveryLimits,
     clock: Callable[[], float],
     log: Log,
+    transactional_id: str,
 ) -> Delivery:
-    """What delivers a replay; raises ConfigurationError. ``limits`` are the pipeline's: their pace counts, too."""
+    """What delivers a replay, exactly once where the pipeline does; raises ConfigurationError.
+
+    ``limits`` are the pipeline's: their pace counts, too. ``transactional_id`` is that of its cursor.
+    """
     config = config_of(config, order.to_topic)
     schemas = Schemas()
     shape = compile_shape(config, origin, schemas)
@@ -69,7 +75,12 @@ def delivery_of(
     paces: list[Pace] = [] if limits.pace is None else [limits.pace]
     if per_s is not None:
         paces.append(TokenBucket(per_s, max(1, per_s // _BURSTS_PER_S), clock))
-    return Delivery(
+    make = (
+        partial(ExactlyOnceReplay, order=order, transactional_id=f"{transactional_id}-replay")
+        if config.delivery == "exactly_once"
+        else Delivery
+    )
+    return make(
         config,
         pipeline,
         with_headers(shape, order.replay_id, order.headers or {}),

@@ -29,6 +29,7 @@ class ReplayOrder:
     """What is to be done, and where it stands."""
 
     replay_id: int
+    requested_us: int  # when it was asked for, microseconds since 1970
     last_position: int  # messages up to this id are done
     until_id: int  # the last message that it may send
     to_topic: str | None  # a template, in the place of the pipeline's

@@ -19,10 +19,10 @@ ASK = (
 SENT = "select sent from tide.replays"
 
 
-def publish(tide: Tide, topic: str) -> list[int]:
+def publish(tide: Tide, topic: str, **keys: object) -> list[int]:
     """Messages of three keys, for pages of 25 of them."""
     tide.outbox()
-    tide.pipeline(topic, batch_size=BATCH, request_timeout_ms=500)
+    tide.pipeline(topic, batch_size=BATCH, request_timeout_ms=500, **keys)
     found = tide.value(
         "select array_agg(tide.outbox_publish('orders', '{}', key => 'k' || n %% 3) order by n)"
         " from generate_series(1, %s) n",
@@ -91,3 +91,20 @@ def test_connections_to_the_database_that_break_in_a_replay_cost_copies_and_no_g
     judge(tide, [(one.key, one.message_id) for one in records(read_topic(elsewhere))], published)
     delivered = {one.message_id for one in records(read_topic(topic))}
     assert delivered == {*published, *live}
+
+
+def test_a_relay_killed_in_a_replay_of_a_pipeline_that_delivers_exactly_once_repeats_no_copy(
+    tide: Tide, make_topic: MakeTopic, start_relay: StartRelay, read_topic: ReadTopic
+) -> None:
+    """What it had committed and not written down is told by Kafka."""
+    topic, elsewhere = make_topic(), make_topic()
+    published = publish(tide, topic, delivery="exactly_once")
+    doomed = start_relay(tide.dsn, *FAST, env={"PG_TIDE_FAILPOINTS": "before_replay_settle=kill@4"})
+    tide.until_settled()
+    tide.value(ASK, elsewhere)
+    eventually(lambda: doomed.exit_code is not None)
+    start_relay(tide.dsn, *FAST)
+    until_done(tide)
+    found = [(one.key, one.message_id) for one in records(read_topic(elsewhere))]
+    assert [message_id for _, message_id in found] == published
+    judge(tide, found, published)

@@ -28,7 +28,13 @@ from pg_tide_relay.settle import CursorLockedError, NotOwnerError
 from pg_tide_relay.window import Batch, DeadLetter, Outcome, Window
 
 ORDER = ReplayOrder(
-    replay_id=7, last_position=0, until_id=4, to_topic=None, headers=None, max_messages_per_second=None
+    replay_id=7,
+    requested_us=1,
+    last_position=0,
+    until_id=4,
+    to_topic=None,
+    headers=None,
+    max_messages_per_second=None,
 )
 OWNED = Ownership(group_id=1, token=UUID(int=1), epoch=1, generation=1, timeline=1, connection=1)
 BAD = Trouble(error_class=ErrorClass.MESSAGE, cause="too large", code="MSG_SIZE_TOO_LARGE", topic="t")
@@ -51,6 +57,8 @@ class FakeDelivery:
         self.window = Window()
         self.outstanding = 0
         self.held = self.closed = False
+        self.is_ready = True
+        self.lost: Trouble | None = None
         self.deadline: float | None = None
         self.undelivered = SimpleNamespace(load=lambda _keys: None)
         self.state = DeliveryState(name=StateName.RUNNING, since=datetime.now(UTC))
@@ -87,6 +95,8 @@ class FakeDelivery:
         self.outstanding = 0
 
     def resume(self) -> None: ...
+
+    def prepare(self) -> None: ...
 
     def poll(self, _timeout_s: float) -> None: ...
 

@@ -89,7 +89,7 @@ select r.drained
     %(error_codes)s::text[], %(errors)s::text[]) r
 
 -- name: replay_begin
-select r.replay_id, r.last_position, r.until_id, r.to_topic, r.headers, r.max_messages_per_second
+select r.replay_id, r.requested_us, r.last_position, r.until_id, r.to_topic, r.headers, r.max_messages_per_second
   from tide._replay_begin(%(pipeline_id)s::int, %(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(relay_id)s) r
 
 -- name: replay_settle
