@@ -2859,7 +2859,8 @@ end $$;
 comment on function tide._replay_owned(integer, integer, uuid, bigint) is 'Locks a cursor''s row and tells whether this relay owns it; null: another transaction holds the row';
 
 create function tide._replay_begin(pipeline_id integer, group_id integer, shard integer, owner_token uuid, epoch bigint, relay_id text)
-returns table (replay_id bigint, last_position bigint, until_id bigint, to_topic text, headers jsonb, max_messages_per_second integer)
+returns table (replay_id bigint, requested_us bigint, last_position bigint, until_id bigint, to_topic text, headers jsonb,
+               max_messages_per_second integer)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -2868,7 +2869,7 @@ declare
 begin
   if v_owned is distinct from true then
     if v_owned is null then
-      return query select null::bigint, null::bigint, null::bigint, null::text, null::jsonb, null::integer;
+      return query select null::bigint, null::bigint, null::bigint, null::bigint, null::text, null::jsonb, null::integer;
     end if;
     return;
   end if;
@@ -2876,12 +2877,12 @@ begin
     select r.* into v_request from tide.replay_request r
      where r.pipeline_id = _replay_begin.pipeline_id and r.state in ('waiting', 'running') order by r.replay_id limit 1;
     if not found then
-      return query select 0::bigint, null::bigint, null::bigint, null::text, null::jsonb, null::integer;
+      return query select 0::bigint, null::bigint, null::bigint, null::bigint, null::text, null::jsonb, null::integer;
       return;
     end if;
     perform from tide.replay_request r where r.replay_id = v_request.replay_id for no key update skip locked;
     if not found then
-      return query select null::bigint, null::bigint, null::bigint, null::text, null::jsonb, null::integer;
+      return query select null::bigint, null::bigint, null::bigint, null::bigint, null::text, null::jsonb, null::integer;
       return;
     end if;
     exit when v_request.group_id = _replay_begin.group_id;
@@ -2896,7 +2897,7 @@ begin
      set state = 'running', started_at = coalesce(r.started_at, clock_timestamp()), relay_id = _replay_begin.relay_id,
          error_class = null, error_code = null, error = null, cure = null
    where r.replay_id = v_request.replay_id and r.state in ('waiting', 'running')
-  returning r.replay_id, r.position, r.until_id, r.to_topic, r.headers, r.max_messages_per_second;
+  returning r.replay_id, (extract(epoch from r.requested_at) * 1000000)::bigint, r.position, r.until_id, r.to_topic, r.headers, r.max_messages_per_second;
 end $$;
 comment on function tide._replay_begin(integer, integer, integer, uuid, bigint, text) is
   'The pipeline''s owner begins its oldest open replay, or goes on with it; replay_id 0: there is none, null: another transaction is in the way, ask again; no row: this relay is not the owner';
