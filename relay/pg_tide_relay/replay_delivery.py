@@ -8,7 +8,8 @@ from typing import Final
 from pg_tide_relay.checks import ahead_of
 from pg_tide_relay.config.dlq_models import DlqConfig
 from pg_tide_relay.config.models import PipelineConfig
-from pg_tide_relay.delivery import Delivery, DeliveryLimits
+from pg_tide_relay.delivery import Delivery
+from pg_tide_relay.delivery_limits import DeliveryLimits
 from pg_tide_relay.delivery_state import Log
 from pg_tide_relay.encode import Record, Shape, compile_shape
 from pg_tide_relay.exactly_once_replay import ExactlyOnceReplay
