@@ -42,6 +42,7 @@ delivery          the batches of one pipeline, until each message has an outcome
 delivery_limits   what bounds it
 exactly_once      the same in transactions of Kafka
 exactly_once_redrive  and of dead letters
+exactly_once_replay   and of copies
 transaction       one transaction after the other of one producer
 kafka_cursor      how far a pipeline has come, as Kafka knows it
 window            those batches, and the longest prefix that is settled
@@ -70,6 +71,7 @@ contact           is the cluster there; told from reports, events and silence
 dead_letters      what becomes of a message that can't be delivered, and which keys are parked
 refusals          why a pipeline does not begin where its cursor stands
 redrive           sending dead letters again, beside the messages
+beside            redrives and replays together, as the pipeline drives them
 recovery          what the reports of a producer that failed mean for its messages
 producer_end      emptying and closing a producer so that nothing of it lands behind its successor
 backoff           growing pauses, by chance a little shorter
@@ -78,6 +80,9 @@ report            that state, written where operators look
 
 Beside the way of a message:
 
+replay            sending messages again that were delivered, beside the cursor
+replay_store      a replay as it is stored: begin, read, settle
+replay_delivery   how its records differ from the pipeline's
 housekeeping      the relay says that it lives, and runs retention
 peek              the messages that a pipeline would send next, read without moving anything
 preview           what it would make of them: records, or why there are none

@@ -6,7 +6,7 @@ from typing import Final, TypedDict, cast
 
 from structlog.stdlib import BoundLogger
 
-from pg_tide_relay.checks import Ahead
+from pg_tide_relay.checks import Ahead, ahead_of
 from pg_tide_relay.config.dlq_models import DlqConfig
 from pg_tide_relay.config.load import load_pipeline_config
 from pg_tide_relay.config.models import PipelineConfig
@@ -22,8 +22,8 @@ from pg_tide_relay.exactly_once_redrive import ExactlyOnceRedrive
 from pg_tide_relay.pace import pace_of
 from pg_tide_relay.pipeline import Pipeline
 from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
+from pg_tide_relay.replay_delivery import delivery_of
 from pg_tide_relay.report import PipelineReport
-from pg_tide_relay.route import compile_topic
 from pg_tide_relay.schemas import Schemas
 from pg_tide_relay.shards import compile_mine
 from pg_tide_relay.wire_types import Origin
@@ -64,16 +64,11 @@ class PipelineBuilder:
             origin = Origin(spec.outbox, spec.database)
             shape = compile_shape(config, origin, schemas)
             mine = compile_mine(config, origin, spec.shard, spec.shards)
-            topic = compile_topic(config.topic, spec.outbox)
+            ahead = ahead_of(config, spec.outbox, schemas)
         except (ConfigError, ConfigurationError) as error:
             log.warning("pipeline_configuration", cause=str(error))
             self._drivers.reporter.report(spec, _refusal(error))
             return None
-        ahead = Ahead(
-            # Unless rules may send everything elsewhere.
-            topic if isinstance(topic, str) and not config.routing.rules else None,
-            schemas,
-        )
         clock = self._drivers.clock
         # One bucket for messages and redriven ones, and for whatever deliveries follow each other.
         limits = DeliveryLimits(
@@ -92,6 +87,16 @@ class PipelineBuilder:
             else partial(Delivery, of_redrives, **common),
             exactly_once=exactly_once,
             mine=mine,
+            new_replay=partial(
+                delivery_of,
+                config=config,
+                origin=origin,
+                pipeline=spec.name,
+                limits=limits,
+                clock=clock,
+                log=log,
+                transactional_id=transactional_id(spec),
+            ),
             batch_size=config.batch_size,
             request_timeout_ms=config.request_timeout_ms,
             # Whoever follows fences this relay: what it has sent last is refused, and need not be waited for.

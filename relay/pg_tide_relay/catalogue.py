@@ -39,6 +39,7 @@ class Listed:
     redriving: bool  # whether dead letters of it are to be sent
     shard: int
     division: int  # counts the ways in which its messages were divided among shards
+    replay: int | None  # the one that runs or is next; of the first shard
 
     @property
     def state(self) -> "Stored":
@@ -107,8 +108,10 @@ class Catalogue:
             listed = wanted.get(unit)
             if listed is None or listed.state != (pipeline.spec.version, pipeline.spec.division):
                 pipeline.leave()
-            elif listed.redriving:
-                pipeline.redrive()
+            else:
+                pipeline.replay(listed.replay)
+                if listed.redriving:
+                    pipeline.redrive()
         for unit, listed in wanted.items():
             known = unit in self.running or unit in self._loading
             if not known and self._tried.get(unit) != listed.state:

@@ -10,6 +10,7 @@ from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.registry_models import SchemaRegistryConfig
 from pg_tide_relay.delivery_state import Trouble
 from pg_tide_relay.produce import RecordProducer
+from pg_tide_relay.route import compile_topic
 from pg_tide_relay.schema_checks import SchemaChecks
 from pg_tide_relay.schemas import Answer, Question, Schemas
 from pg_tide_relay.topics import TopicChecks, topic_checks
@@ -23,6 +24,13 @@ class Ahead(NamedTuple):
 
 
 NOTHING_AHEAD: Final = Ahead()
+
+
+def ahead_of(config: PipelineConfig, outbox: str, schemas: Schemas) -> Ahead:
+    """What a configuration tells of its records; raises ConfigurationError."""
+    topic = compile_topic(config.topic, outbox)
+    # Unless rules may send everything elsewhere.
+    return Ahead(topic if isinstance(topic, str) and not config.routing.rules else None, schemas)
 
 
 class Checks:

@@ -11,6 +11,7 @@ from pg_tide_relay.commands.failure import CommandError, ExitCode
 from pg_tide_relay.commands.flags import DatabaseFlags, LogFlags, with_flags
 from pg_tide_relay.commands.install import install
 from pg_tide_relay.commands.preview import preview
+from pg_tide_relay.commands.replay import ReplayGroup, cancel, list_replays, send
 from pg_tide_relay.commands.row_schema import infer, show
 from pg_tide_relay.commands.run import RunFlags, relay_settings, run, run_relay
 from pg_tide_relay.commands.schemas import ensure_schemas
@@ -98,6 +99,16 @@ def build() -> typer.Typer:
     dlq.command(epilog=_EPILOG)(with_flags(redrive))
     dlq.command(epilog=_EPILOG)(with_flags(discard))
     app.add_typer(dlq, name="dlq")
+    replay = typer.Typer(
+        cls=ReplayGroup,
+        help="Replays: messages sent again beside the cursor, which stays where it is.\n\n"
+        "pg-tide replay PIPELINE ... is short for pg-tide replay send PIPELINE ...",
+        no_args_is_help=True,
+    )
+    replay.command(epilog=_EPILOG)(with_flags(send))
+    replay.command("list", epilog=_EPILOG)(with_flags(list_replays))
+    replay.command(epilog=_EPILOG)(with_flags(cancel))
+    app.add_typer(replay, name="replay")
     return app
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pg_tide_relay.delivery_state import Log
-from pg_tide_relay.pace import TokenBucket
+from pg_tide_relay.pace import Pace
 from pg_tide_relay.produce import RecordProducer
 
 ProducerFactory = Callable[[Mapping[str, Any], Log], RecordProducer]
@@ -17,5 +17,5 @@ class DeliveryLimits:
 
     batches: int = 8  # in flight; more gain nothing, measured with a broker 20 ms away
     bytes: int = 16 * 1024 * 1024  # of rows in flight; the last batch may go beyond
-    pace: TokenBucket | None = None  # how fast it may be
+    pace: Pace | None = None  # how fast it may be
     close_s: float = 5.0  # the end of a producer, connections and threads

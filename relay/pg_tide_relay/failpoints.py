@@ -28,6 +28,8 @@ NAMES: Final = (
     "after_redrive_settle",
     "before_shards_pass",
     "after_shards_pass",
+    "before_replay_settle",
+    "after_replay_settle",
     "before_release",
 )
 

@@ -15,7 +15,7 @@ from pg_tide_relay.errors import ErrorClass, MessageError
 from pg_tide_relay.gate import Gate, OnReport
 from pg_tide_relay.kafka_errors import classify
 from pg_tide_relay.message import Row
-from pg_tide_relay.pace import TokenBucket
+from pg_tide_relay.pace import Pace
 from pg_tide_relay.produce import RecordProducer
 from pg_tide_relay.recovery import Failure, both_of, reporter
 from pg_tide_relay.schemas import SchemaWanted
@@ -32,7 +32,7 @@ class Allowed(NamedTuple):
     """What may be handed over now."""
 
     is_open: Callable[[], bool]  # anything at all
-    pace: TokenBucket | None = None  # how much; None: all
+    pace: Pace | None = None  # how much; None: all
 
 
 class HandOver:

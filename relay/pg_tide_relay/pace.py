@@ -4,9 +4,20 @@ A token bucket that is looked at and never waited for: the thread that hands ove
 not go now stays in the window, in its place, until a later look.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from pg_tide_relay.config.pace_models import RateLimitConfig
+
+
+class Pace(Protocol):
+    """How much may go now."""
+
+    def available(self) -> int:
+        """How many messages may go now."""
+
+    def take(self, messages: int) -> None:
+        """So many records went."""
 
 
 class TokenBucket:
@@ -38,3 +49,20 @@ def pace_of(config: RateLimitConfig, clock: Callable[[], float], shards: int = 1
     if per_s is None:
         return None
     return TokenBucket(per_s / shards, max(1, (config.burst_size or per_s) // shards), clock)
+
+
+class AllOf:
+    """Several limits at once: what goes takes a token from each."""
+
+    def __init__(self, paces: Sequence[Pace]) -> None:
+        """At least one."""
+        self._paces = paces
+
+    def available(self) -> int:
+        """How many messages each of them lets go now."""
+        return min(pace.available() for pace in self._paces)
+
+    def take(self, messages: int) -> None:
+        """So many records went."""
+        for pace in self._paces:
+            pace.take(messages)

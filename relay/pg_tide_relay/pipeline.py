@@ -17,6 +17,7 @@ import psycopg
 
 from pg_tide_relay.backoff import Backoff
 from pg_tide_relay.barrier import Barrier
+from pg_tide_relay.beside import beside_of
 from pg_tide_relay.cursor import Position
 from pg_tide_relay.delivery_state import Log, Trouble
 from pg_tide_relay.error_policy import StateName
@@ -26,7 +27,6 @@ from pg_tide_relay.lease import Lease
 from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
 from pg_tide_relay.poll import CursorDoubtError, Page, WindowsOpened, WindowWanted
 from pg_tide_relay.postgres_errors import is_outage
-from pg_tide_relay.redrive import Redrive, RedriveOf
 from pg_tide_relay.refusals import cursor_in_doubt, older_than_kafka, tell_of_promotion
 from pg_tide_relay.report import report_of, report_of_database
 from pg_tide_relay.settle import Acquired, Claim, NotAcquired, NotOwnerError
@@ -93,15 +93,8 @@ class Pipeline:
             log=log,
         )
         self._delivery = recipe.new_delivery(self._settling.keep)
-        self._redrive = Redrive(
-            of=RedriveOf(spec.pipeline_id, spec.version, recipe.batch_size, recipe.mine),
-            reader=drivers.reader,
-            writer=drivers.writer,
-            lease=self.lease,
-            new_delivery=recipe.new_redrive,
-            on_free=self._on_free,
-            on_lost=self.on_lost,
-            log=log,
+        self._beside = beside_of(
+            spec, recipe, drivers, self.lease, on_free=self._on_free, on_lost=self.on_lost, log=log
         )
         self._barrier = Barrier(writer=drivers.writer, lease=self.lease, on_lost=self.on_lost)
         self._start_at: Position | None = None
@@ -138,11 +131,15 @@ class Pipeline:
     @property
     def outstanding(self) -> int:
         """Messages handed over and not answered yet."""
-        return self._delivery.outstanding + self._redrive.outstanding
+        return self._delivery.outstanding + self._beside.outstanding
 
     def redrive(self) -> None:
         """There are dead letters to be sent again."""
-        self._redrive.want()
+        self._beside.redrive.want()
+
+    def replay(self, replay_id: int | None) -> None:
+        """The replay that runs or is next, if any."""
+        self._beside.replay.want(replay_id)
 
     def step(self, now: float) -> None:
         """Do what can be done now."""
@@ -155,8 +152,9 @@ class Pipeline:
         self.lease.step(now)
         self._mind_the_lease(now)
         self._settling.step(now)
-        if self._phase in (Phase.RUNNING, Phase.LEAVING) and self._barrier.until is None:
-            self._redrive.step(now)
+        self._beside.step(
+            now, is_ours=self._phase in (Phase.RUNNING, Phase.LEAVING) and self._barrier.until is None
+        )
         self._report()
         if self._phase is Phase.LEAVING:
             self._sign_off_when_done(now)
@@ -174,7 +172,7 @@ class Pipeline:
             return
         self._fetch.forget()
         self._delivery.stop_handing_over()
-        self._redrive.leave()
+        self._beside.leave()
         self._settling.hurry()
         self._leave_until = self._drivers.clock() + self._recipe.request_timeout_ms / 1000
         self._phase = Phase.LEAVING
@@ -185,14 +183,14 @@ class Pipeline:
             return
         self._fetch.forget()
         self._delivery.abandon()
-        self._redrive.abandon()
+        self._beside.abandon()
         self._phase = Phase.LEFT
 
     def forget(self) -> None:
         """Something remembered may be wrong: keep the producer, await what it was given, read the cursor again."""
         self._fetch.forget()
         self._delivery.forget()
-        self._redrive.forget()
+        self._beside.forget()
         self.lease.forget()
         self._drivers.reporter.forget(self.spec.unit)
         self._settling.forget()
@@ -229,7 +227,7 @@ class Pipeline:
         """Stand by, or say why the cursor can't be trusted."""
         if self.outstanding and not answer.divided_anew:
             self._delivery.abandon()
-            self._redrive.abandon()
+            self._beside.abandon()
         if answer.doubt is not None:
             self._drivers.reporter.report(self.spec, cursor_in_doubt(self.spec, answer.doubt))
 
@@ -254,14 +252,14 @@ class Pipeline:
             # Somebody else may drive this pipeline now: nothing of ours may follow what they send.
             self._log.warning("lease_ran_out", in_flight=self.outstanding)
             self._delivery.abandon()
-            self._redrive.abandon()
+            self._beside.abandon()
             self.forget()
 
     # -- fetch and deliver ---------------------------------------------------------------------------
 
     def _is_clear(self) -> bool:
         """Whether nothing that was handed over under an earlier memory is unanswered."""
-        return self._delivery.is_ready and self._delivery.can_accept and self._redrive.outstanding == 0
+        return self._delivery.is_ready and self._delivery.can_accept and self._beside.outstanding == 0
 
     def _run(self, now: float) -> None:
         if self._start_at is None:
@@ -362,12 +360,12 @@ class Pipeline:
         if self._signing_off or not self._is_answered(now):
             return
         self._settling.take(self._delivery.take_settled())
-        if not self._settling.is_done or not (self._redrive.is_done or self.outstanding):
+        if not self._settling.is_done or not (self._beside.is_done or self.outstanding):
             return
         self._signing_off = True
         unanswered = self.outstanding
         self._delivery.close()
-        self._redrive.close()
+        self._beside.close()
         if unanswered:
             # No word to a successor: it has to wait, as after a relay that died with requests under way.
             self._log.warning("left_unanswered", in_flight=unanswered)
@@ -388,7 +386,7 @@ class Pipeline:
     def _report(self) -> None:
         state = self._delivery.state
         if state.name is StateName.RUNNING:
-            state = self._redrive.state or state
+            state = self._beside.redrive.state or state
         is_under_way = self._phase in (Phase.RUNNING, Phase.LEAVING) or (
             self._phase is Phase.AWAITING
             and not self._delivery.is_ready

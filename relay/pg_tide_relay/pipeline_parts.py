@@ -10,6 +10,7 @@ from pg_tide_relay.cursor import Unit
 from pg_tide_relay.delivery import Delivery
 from pg_tide_relay.exactly_once import Keep
 from pg_tide_relay.postgres import Worker
+from pg_tide_relay.replay_store import ReplayOrder
 from pg_tide_relay.report import Reporter
 from pg_tide_relay.shards import Mine
 
@@ -59,6 +60,7 @@ class Recipe:
     new_delivery: Callable[[Keep], Delivery]
     new_redrive: Callable[[], Delivery]  # of dead letters
     mine: Mine  # picks this shard's messages
+    new_replay: Callable[[ReplayOrder], Delivery]  # raises ConfigurationError
     batch_size: int
     request_timeout_ms: int  # how long its last requests may take
     takeover_ms: int  # how long a successor waits for them, after the lease

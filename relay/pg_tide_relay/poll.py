@@ -98,7 +98,7 @@ def open_windows(conn: Connection, wanted: Mapping[Unit, WindowWanted], seen: st
             raise StandbyError(_STANDBY)
         if snapshot.decode() == seen:
             return WindowsOpened(snapshot=seen, timeline=None, first_ids={})
-    with _one_transaction(conn):
+    with one_transaction(conn):
         conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
         opening = conn.cursor(binary=True).execute(SQL(statement("window_open")), prepare=True)
         text, in_recovery, lsn, timeline = cast(tuple[bytes, bool, bytes, int], opening.fetchone())
@@ -113,7 +113,7 @@ def open_windows(conn: Connection, wanted: Mapping[Unit, WindowWanted], seen: st
 
 
 @contextmanager
-def _one_transaction(conn: Connection) -> Iterator[None]:
+def one_transaction(conn: Connection) -> Iterator[None]:
     """Statements of one READ COMMITTED transaction, sent together with its begin and its end.
 
     ``conn.transaction()`` inside a pipeline waits for the server at its begin and again at its end.
@@ -187,7 +187,7 @@ def read_page(
     outbox_id: int,
     position: Position,
     size: int,
-    within: Callable[[Connection], AbstractContextManager[object]] = _one_transaction,
+    within: Callable[[Connection], AbstractContextManager[object]] = one_transaction,
 ) -> Page:
     """The next messages behind the position in id order: at most ``size``, and about PAGE_BYTES of texts.
 
@@ -212,7 +212,7 @@ def read_page(
         main.execute(_in_table(name, outbox_id), values, prepare=True)
         if running:
             late.execute(_in_table("page_stragglers", outbox_id), values)
-    _refuse_standby(conn, pins)
+    refuse_standby(conn, pins)
     page = _page(cast(list[Row], main.fetchall()), size)
     if running:
         page = _merged(page, _page(cast(list[Row], late.fetchall()), size), size)
@@ -232,17 +232,17 @@ def read_redrive_page(conn: Connection, pipeline_id: int, size: int, after: int 
     """The next dead letters to be sent, behind this message: at most ``size``, and about PAGE_BYTES of payloads."""
     values = {"pipeline_id": pipeline_id, "size": size, "bytes": PAGE_BYTES, "after": after}
     letters = conn.cursor(binary=True)
-    with _one_transaction(conn):
+    with one_transaction(conn):
         pins = conn.cursor(binary=True).execute(SQL(statement("pins")), prepare=True)
         letters.execute(SQL(statement("page_redrive")), values)
-    _refuse_standby(conn, pins)
+    refuse_standby(conn, pins)
     found = letters.fetchall()
     return RedrivePage(
         [cast(Row, one[:-2]) for one in found], [one[-2] for one in found], [one[-1] for one in found]
     )
 
 
-def _refuse_standby(conn: Connection, pins: psycopg.Cursor[tuple[Any, ...]]) -> None:
+def refuse_standby(conn: Connection, pins: psycopg.Cursor[tuple[Any, ...]]) -> None:
     """It may lag behind the snapshot: a short page would be taken for the end of the window."""
     if cast(tuple[Any, ...], pins.fetchone())[-1]:
         conn.close()

@@ -19,7 +19,7 @@ from pg_tide_relay.delivery_state import DeliveryState, Log, Trouble
 from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.failpoints import hit
 from pg_tide_relay.lease import Lease
-from pg_tide_relay.poll import RedrivePage, read_redrive_page
+from pg_tide_relay.poll import PollError, RedrivePage, read_redrive_page
 from pg_tide_relay.postgres import Connection, Worker
 from pg_tide_relay.settle import NotOwnerError, described
 from pg_tide_relay.shards import Mine
@@ -141,6 +141,11 @@ class Redrive:
     def is_done(self) -> bool:
         """Whether nothing is on its way, and the database was told everything."""
         return self.outstanding == 0 and not self._asked and self._redriven is None
+
+    def poll(self) -> None:
+        """Serve reports, and no more."""
+        if self._delivery is not None:
+            self._delivery.poll(0.0)
 
     def step(self, now: float) -> None:
         """Do what can be done now."""
@@ -271,7 +276,7 @@ class Redrive:
         self._asked = False
         try:
             answer = done.result()
-        except (psycopg.Error, NotOwnerError) as error:
+        except (psycopg.Error, PollError, NotOwnerError) as error:
             self._wanted = True
             self._on_lost(error)
             return

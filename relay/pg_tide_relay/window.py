@@ -23,6 +23,8 @@ class Outcome(IntEnum):
     DEAD_LETTERED = 3
     PARKED = 4
     """Not tried: it waits behind a dead letter of its key."""
+    DELIVERED_BEFORE = 5
+    """A predecessor's committed transaction has it: it is never handed over again."""
 
 
 class DeadLetter(NamedTuple):

@@ -92,7 +92,7 @@ select :pg_tide_installed = 0 as fresh, :pg_tide_installed = 1 as current \gset 
 -- Messages are append-only; the one row that the relay updates per settle is tide.cursor's.
 -- The ring of an outbox: tide.message -> tide.message_<outbox id> -> tide.message_<outbox id>_<slot>.
 -- Nothing here is granted to PUBLIC; 0900_privileges.sql is the only place that grants.
--- Lock order: tide.outbox, tide.row_schema, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter, message tables.
+-- Lock order: tide.outbox, tide.row_schema, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter, tide.replay_request, message tables.
 
 create schema tide;
 comment on schema tide is 'pg-tide: transactional outboxes, and the pipelines that deliver them to Kafka';
@@ -2293,6 +2293,7 @@ begin
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);
+  perform tide._replays_fail(v_outbox.outbox_id, case when v_repaired = 0 then v_group.group_id end);
   return v_repaired;
 end $$;
 comment on function tide.group_rebase(text, text, bigint) is
@@ -2848,6 +2849,473 @@ create view tide.dead_letter_counts as
    where d.state in ('dead', 'parked', 'redriving')
    group by p.name, d.state, d.error_class, d.error_code;
 comment on view tide.dead_letter_counts is 'How many dead letters wait, by pipeline, state and error; for monitoring, without payloads';
+
+-- ---- 0247_replay.sql ----
+-- Replays: messages that are sent again beside the cursor, which stays where it is.
+-- tide.replay and tide.replay_cancel are called by administrators; what relays call is in 0248_replay_relay.sql.
+-- Only what was delivered is sent again: else a message would come before its predecessors. What was delivered is said by the
+-- position of the cursor at the time of the request, which is stored with it: prev, cur and last_id of the window, and how far a
+-- replay pass had come. That holds through crashes, fail-overs, rewinds and skips. After a logical copy the cursor is in doubt
+-- and nobody runs the pipeline; tide.group_rebase, the way out, gives messages other xids and fails what is open.
+-- A replay is nobody's reason to keep messages: what retention drops meanwhile is counted as gone.
+-- At the end: selected = sent + filtered + failed + left_out + gone.
+-- Locks: rows of tide.replay_request, behind the cursor's; relays wait for none.
+
+create table tide.replay_request (
+  replay_id    bigint      generated always as identity,
+  pipeline_id  integer     not null,
+  group_id     integer     not null,
+  state        text        not null default 'waiting',
+  ids          bigint[],
+  key          text,
+  from_id      bigint,
+  to_id        bigint,
+  from_time    timestamptz,
+  to_time      timestamptz,
+  matching     jsonpath,
+  everything   boolean     not null,
+  to_topic     text,
+  headers      jsonb,
+  max_messages_per_second integer,
+  prev         pg_snapshot not null,
+  cur          pg_snapshot,
+  last_id      bigint      not null,
+  pass_last    bigint,
+  until_id     bigint      not null default 0,
+  position     bigint      not null default 0,
+  selected     bigint      not null default 0,
+  sent         bigint      not null default 0,
+  filtered     bigint      not null default 0,
+  failed       bigint      not null default 0,
+  left_out     bigint      not null default 0,
+  gone         bigint      not null default 0,
+  first_failed_id bigint,
+  first_error  text,
+  error_class  text,
+  error_code   text,
+  error        text,
+  cure         text,
+  relay_id     text,
+  requested_at timestamptz not null default clock_timestamp(),
+  requested_by text        not null default session_user,
+  started_at   timestamptz,
+  ended_at     timestamptz,
+  ended_by     text,
+  reason       text,
+  constraint replay_request_pk primary key (replay_id),
+  constraint replay_request_pipeline_fk foreign key (pipeline_id) references tide.pipeline (pipeline_id) on delete cascade,
+  constraint replay_request_state_known check (state in ('waiting', 'running', 'done', 'cancelled', 'failed')),
+  constraint replay_request_rate_positive check (max_messages_per_second > 0),
+  constraint replay_request_end_whole check ((ended_at is null) = (state in ('waiting', 'running')))
+) with (fillfactor = 50);
+create index replay_request_open on tide.replay_request (pipeline_id, replay_id) where state in ('waiting', 'running');
+comment on sequence tide.replay_request_replay_id_seq is 'Numbers of replays';
+comment on index tide.replay_request_open is 'Those that are not at their end: asked for twice a second, and nearly always empty';
+comment on table tide.replay_request is 'Replays: messages of a pipeline that somebody asked to have sent again beside its cursor; see docs/replay.md';
+comment on column tide.replay_request.replay_id is 'Number of the replay; its records carry it in the header pg_tide_replay';
+comment on column tide.replay_request.pipeline_id is 'The pipeline whose relay sends';
+comment on column tide.replay_request.group_id is 'The consumer group that the pipeline drove when the replay was asked for';
+comment on column tide.replay_request.state is 'waiting: for a relay, or for an earlier replay of its pipeline; running; done; cancelled; failed: it cannot be done';
+comment on column tide.replay_request.ids is 'Only these messages';
+comment on column tide.replay_request.key is 'Only messages of this key; of those without a key, messages of this dedup key';
+comment on column tide.replay_request.from_id is 'Only messages from this id on';
+comment on column tide.replay_request.to_id is 'Only messages up to this id';
+comment on column tide.replay_request.from_time is 'Only messages published at this time or later';
+comment on column tide.replay_request.to_time is 'Only messages published before this time';
+comment on column tide.replay_request.matching is 'Only messages whose payload has something at this path';
+comment on column tide.replay_request.everything is 'Whether no condition was wanted';
+comment on column tide.replay_request.to_topic is 'Topic, or template of one, in the place of the pipeline''s; null: where the pipeline sends them';
+comment on column tide.replay_request.headers is 'Headers that its records carry beside all others: a JSON object of strings';
+comment on column tide.replay_request.max_messages_per_second is 'How fast it may be, beside the pipeline''s own limit; null: no limit of its own';
+comment on column tide.replay_request.prev is 'The cursor''s prev at the time of the request: what is visible here had been delivered';
+comment on column tide.replay_request.cur is 'The end of the window that was open then';
+comment on column tide.replay_request.last_id is 'That window''s messages up to this id had been delivered';
+comment on column tide.replay_request.pass_last is 'Of what is visible in prev only messages up to this id had been delivered: a replay pass was under way; null: all';
+comment on column tide.replay_request.until_id is 'Largest id of a message that it sends';
+comment on column tide.replay_request.position is 'Messages up to this id are done';
+comment on column tide.replay_request.selected is 'Messages that the conditions choose, unknown ids included';
+comment on column tide.replay_request.sent is 'Messages that Kafka acknowledged';
+comment on column tide.replay_request.filtered is 'Messages that the pipeline''s filter dropped';
+comment on column tide.replay_request.failed is 'Messages that could not be delivered';
+comment on column tide.replay_request.left_out is 'Messages that were not delivered yet: in front of the cursor at the time of the request, or a dead letter when their turn came';
+comment on column tide.replay_request.gone is 'Messages that do not exist, or that retention dropped before their turn';
+comment on column tide.replay_request.first_failed_id is 'The first message that could not be delivered';
+comment on column tide.replay_request.first_error is 'Why';
+comment on column tide.replay_request.error_class is 'Class of what stands in its way, or of why it failed';
+comment on column tide.replay_request.error_code is 'Code of that: a Kafka error name or an SQLSTATE';
+comment on column tide.replay_request.error is 'What stands in its way, or why it failed; null: nothing';
+comment on column tide.replay_request.cure is 'What to do about it';
+comment on column tide.replay_request.relay_id is 'The relay that sends, or sent last';
+comment on column tide.replay_request.requested_at is 'When it was asked for';
+comment on column tide.replay_request.requested_by is 'The session user who asked for it';
+comment on column tide.replay_request.started_at is 'When a relay began it';
+comment on column tide.replay_request.ended_at is 'When it was done, cancelled or failed';
+comment on column tide.replay_request.ended_by is 'The session user who cancelled it; a relay''s role for what relays end';
+comment on column tide.replay_request.reason is 'Why it was cancelled';
+
+-- Which messages m a request $1 chooses, and which of them had been delivered: the one place, for counting and for sending.
+create function tide._replay_chooses() returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select '(($1).ids is null or m.id = any (($1).ids)) and (($1).key is null or coalesce(m.key, m.dedup_key) = ($1).key)
+    and (($1).from_id is null or m.id >= ($1).from_id) and (($1).to_id is null or m.id <= ($1).to_id)
+    and (($1).from_time is null or m.created_at >= ($1).from_time) and (($1).to_time is null or m.created_at < ($1).to_time)
+    and (($1).matching is null or m.payload::jsonb @? ($1).matching)'
+$$;
+comment on function tide._replay_chooses() is 'Condition: does the replay $1 choose the message m';
+
+create function tide._replay_delivered() returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select '(pg_visible_in_snapshot(m.xid, ($1).prev) and m.id <= coalesce(($1).pass_last, m.id)
+    or coalesce(pg_visible_in_snapshot(m.xid, ($1).cur), false) and m.id <= ($1).last_id)'
+$$;
+comment on function tide._replay_delivered() is 'Condition: had the message m been delivered when the replay $1 was asked for';
+
+create function tide._replay_open_letter() returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select 'exists (select from tide.dead_letter d where d.pipeline_id = ($1).pipeline_id and d.message_id = m.id
+    and d.created_at = m.created_at and d.state in (''dead'', ''parked'', ''redriving''))'
+$$;
+comment on function tide._replay_open_letter() is 'Condition: does the message m wait as a dead letter of the pipeline of the replay $1';
+
+create function tide._replay_check(request tide.replay_request) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+declare
+  v_request tide.replay_request := _replay_check.request;
+  v_pipeline text := (select p.name from tide.pipeline p where p.pipeline_id = v_request.pipeline_id);
+  v_wrong text;
+  v_cure text;
+begin
+  if not v_request.everything and num_nonnulls(v_request.ids, v_request.key, v_request.from_id, v_request.to_id, v_request.from_time,
+       v_request.to_time, v_request.matching) = 0 then
+    raise exception using errcode = 'TD064', message = format('nothing says which messages of pipeline %L are to be sent again', v_pipeline),
+      hint = 'Give ids, key, from_id, to_id, from_time, to_time, matching (a jsonpath), or everything => true; several of them narrow the choice.';
+  end if;
+  select 'to_topic ' || f.fault, 'It is a name of a topic, or a template of one, as the pipeline''s topic is.' into v_wrong, v_cure
+    from tide._config_text_faults(tide._config_rules() #> '{keys,topic,rule}', v_request.to_topic) as f (fault) limit 1;
+  if v_request.from_id > v_request.to_id then
+    v_wrong := format('from_id %s is above to_id %s', v_request.from_id, v_request.to_id);
+    v_cure := 'Messages from from_id to to_id are sent, both included.';
+  elsif v_request.from_time >= v_request.to_time then
+    v_wrong := format('from_time %s is not before to_time %s', v_request.from_time, v_request.to_time);
+    v_cure := 'Messages published at from_time or later and before to_time are sent.';
+  elsif v_request.max_messages_per_second < 1 then
+    v_wrong := format('max_messages_per_second is %s', v_request.max_messages_per_second);
+    v_cure := 'It is 1 or more; leave it out for no limit but the pipeline''s own.';
+  elsif jsonb_typeof(v_request.headers) <> 'object' then
+    v_wrong := format('headers must be a JSON object of strings, not %s', jsonb_typeof(v_request.headers));
+  end if;
+  if v_wrong is null and v_request.headers is not null then
+    select case when h.key = '' then 'a header name is empty'
+                when h.key like 'pg\_tide\_%' then format('header name %L is reserved', h.key)
+                else format('header %L is not a string but %s', h.key, jsonb_typeof(h.value)) end into v_wrong
+      from jsonb_each(v_request.headers) h
+     where jsonb_typeof(h.value) <> 'string' or h.key = '' or h.key like 'pg\_tide\_%' order by h.key limit 1;
+  end if;
+  if v_wrong is not null then
+    raise exception using errcode = 'TD065', message = format('a replay of pipeline %L cannot be asked for like this: %s', v_pipeline, v_wrong),
+      hint = coalesce(v_cure, 'Pass an object: headers => ''{"reason": "repair"}''; values are strings, names do not begin with pg_tide_.');
+  end if;
+end $$;
+comment on function tide._replay_check(tide.replay_request) is 'Raises TD064 when nothing is chosen, TD065 for arguments that make no sense';
+
+create function tide.replay(
+  pipeline text, ids bigint[] default null, key text default null, from_id bigint default null, to_id bigint default null,
+  from_time timestamptz default null, to_time timestamptz default null, matching jsonpath default null,
+  everything boolean default false, to_topic text default null, headers jsonb default null,
+  max_messages_per_second integer default null, dry_run boolean default false)
+returns table (replay_id bigint, selected bigint, left_out bigint, gone bigint, oldest_id bigint, oldest_at timestamptz,
+               newest_id bigint, newest_at timestamptz)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_pipeline tide.pipeline := tide._pipeline(replay.pipeline);
+  v_request tide.replay_request;
+  v_doubt text;
+  v_letters bigint;
+begin
+  v_request.pipeline_id := v_pipeline.pipeline_id;
+  v_request.ids := replay.ids;
+  v_request.key := replay.key;
+  v_request.from_id := replay.from_id;
+  v_request.to_id := replay.to_id;
+  v_request.from_time := replay.from_time;
+  v_request.to_time := replay.to_time;
+  v_request.matching := replay.matching;
+  v_request.everything := coalesce(replay.everything, false);
+  v_request.to_topic := replay.to_topic;
+  v_request.headers := replay.headers;
+  v_request.max_messages_per_second := replay.max_messages_per_second;
+  perform tide._replay_check(v_request);
+  select max(tide._cursor_doubt(c, c.xmin)) into v_doubt from tide.cursor c where c.group_id = v_pipeline.group_id;
+  select c.prev, c.cur, c.last_id, c.replay_last
+    into v_request.prev, v_request.cur, v_request.last_id, v_request.pass_last
+    from tide._group_position(v_pipeline.group_id) c;
+  if v_doubt is not null then
+    raise exception using errcode = 'TD032',
+      message = format('what pipeline %L has delivered is not known, because the cursor of its group cannot be trusted: %s', v_pipeline.name, v_doubt),
+      hint = format('Repair it; messages may be sent again: select tide.group_rebase(%L, %L);',
+        (select g.name from tide.consumer_group g where g.group_id = v_pipeline.group_id),
+        (select o.name from tide.outbox o where o.outbox_id = v_pipeline.outbox_id));
+  end if;
+  -- A later statement than the cursor's: whatever the position names is seen.
+  execute format(
+    'select count(*), count(*) filter (where not c.delivered), count(*) filter (where c.delivered and c.letter),
+            min(c.id) filter (where c.delivered), min(c.created_at) filter (where c.delivered),
+            max(c.id) filter (where c.delivered), max(c.created_at) filter (where c.delivered)
+       from (select m.id, m.created_at, %s as delivered, %s as letter from tide.%I m where %s) c',
+    tide._replay_delivered(), tide._replay_open_letter(), 'message_' || v_pipeline.outbox_id, tide._replay_chooses())
+    into selected, left_out, v_letters, oldest_id, oldest_at, newest_id, newest_at
+    using v_request;
+  execute format('select count(distinct i.id) from unnest($1) as i (id) where not exists (select from tide.%I m where m.id = i.id)',
+    'message_' || v_pipeline.outbox_id) into gone using replay.ids;
+  selected := selected + gone;
+  if not coalesce(replay.dry_run, false) then
+    perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+    delete from tide.replay_request r
+     where r.pipeline_id = v_pipeline.pipeline_id and r.ended_at < clock_timestamp() - interval '30 days';
+    insert into tide.replay_request as r (
+      pipeline_id, group_id, ids, key, from_id, to_id, from_time, to_time, matching, everything, to_topic, headers, max_messages_per_second,
+      prev, cur, last_id, pass_last, until_id, position, selected, left_out, gone, state, ended_at, ended_by)
+    values (
+      v_pipeline.pipeline_id, v_pipeline.group_id, v_request.ids, v_request.key, v_request.from_id, v_request.to_id, v_request.from_time,
+      v_request.to_time, v_request.matching, v_request.everything, v_request.to_topic, v_request.headers, v_request.max_messages_per_second,
+      v_request.prev, v_request.cur, v_request.last_id, v_request.pass_last, coalesce(newest_id, 0), coalesce(oldest_id, 1) - 1, selected, left_out, gone,
+      case when newest_id is null then 'done' else 'waiting' end,
+      case when newest_id is null then clock_timestamp() end, case when newest_id is null then session_user end)
+    returning r.replay_id into replay_id;
+    if not v_pipeline.enabled and newest_id is not null then
+      raise notice 'pipeline % is disabled: the replay begins once it is enabled', quote_literal(v_pipeline.name);
+    end if;
+  end if;
+  left_out := left_out + v_letters;
+  return next;
+end $$;
+comment on function tide.replay(text, bigint[], text, bigint, bigint, timestamptz, timestamptz, jsonpath, boolean, text, jsonb, integer, boolean) is
+  'Has the pipeline''s relay send messages again beside the cursor, which stays where it is: by ids, key, ids or times from and to, payloads that match a jsonpath, or everything; to the pipeline''s topics or to_topic, with further headers, at most so many a second. Returns the replay''s id and how many messages it selects, how many of them are left out because they were not delivered yet, and how many are gone. dry_run: nothing is stored or sent';
+
+create function tide.replay_cancel(replay_id bigint, reason text default null) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_request tide.replay_request;
+begin
+  select r.* into v_request from tide.replay_request r where r.replay_id = replay_cancel.replay_id for update;
+  if not found then
+    raise exception using errcode = 'TD066', message = format('there is no replay %s', coalesce(replay_cancel.replay_id::text, 'null')),
+      hint = 'See: select replay_id, pipeline, state from tide.replays;';
+  elsif v_request.ended_at is not null then
+    raise exception using errcode = 'TD067', message = format('replay %s is at its end already: it is %s', v_request.replay_id, v_request.state),
+      hint = 'What was sent cannot be taken back; consumers know its records by the header pg_tide_replay.';
+  end if;
+  perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
+  update tide.replay_request r
+     set state = 'cancelled', reason = replay_cancel.reason, ended_at = clock_timestamp(), ended_by = session_user,
+         error_class = null, error_code = null, error = null, cure = null
+   where r.replay_id = v_request.replay_id;
+end $$;
+comment on function tide.replay_cancel(bigint, text) is 'Ends a replay that waits or runs: its relay sends nothing more of it within a second. What was sent stays sent';
+
+-- A rebase gives messages other xids, so that what a stored position calls delivered may not be.
+create function tide._replays_fail(outbox_id integer, group_id integer) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  update tide.replay_request r
+     set state = 'failed', ended_at = clock_timestamp(), ended_by = session_user, error_class = 'configuration', error_code = 'TD032',
+         error = 'the outbox was rebased since it was asked for: what had been delivered then is not known any more',
+         cure = 'Ask for it again with tide.replay.'
+    from tide.pipeline p
+   where p.pipeline_id = r.pipeline_id and p.outbox_id = _replays_fail.outbox_id and r.state in ('waiting', 'running')
+     and (_replays_fail.group_id is null or r.group_id = _replays_fail.group_id);
+end $$;
+comment on function tide._replays_fail(integer, integer) is 'Fails the open replays of an outbox, or of one of its groups, because a rebase made their positions meaningless';
+
+-- ---- 0248_replay_relay.sql ----
+-- Replays as the relay runs them, and as operators see them. The functions are called by the owner of the pipeline's cursor.
+-- It runs the oldest open replay of the pipeline: begin, then page by page, each settled with owner token and epoch compared.
+-- Locks: the cursor's row, then the replay's; neither is waited for, because one connection writes for all pipelines.
+
+-- Whether this relay owns the cursor: null when another transaction holds its row.
+create function tide._replay_owned(group_id integer, shard integer, owner_token uuid, epoch bigint) returns boolean
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  if not tide._cursor_lock(_replay_owned.group_id, _replay_owned.shard) then
+    return null;
+  end if;
+  perform from tide.cursor c
+    where c.group_id = _replay_owned.group_id and c.shard = _replay_owned.shard
+      and c.owner_token = _replay_owned.owner_token and c.epoch = _replay_owned.epoch;
+  return found;
+end $$;
+comment on function tide._replay_owned(integer, integer, uuid, bigint) is 'Locks a cursor''s row and tells whether this relay owns it; null: another transaction holds the row';
+
+create function tide._replay_begin(pipeline_id integer, group_id integer, shard integer, owner_token uuid, epoch bigint, relay_id text)
+returns table (replay_id bigint, requested_us bigint, last_position bigint, until_id bigint, to_topic text, headers jsonb,
+               max_messages_per_second integer)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_request tide.replay_request;
+  v_owned boolean := tide._replay_owned(_replay_begin.group_id, _replay_begin.shard, _replay_begin.owner_token, _replay_begin.epoch);
+begin
+  if v_owned is distinct from true then
+    if v_owned is null then
+      return query select null::bigint, null::bigint, null::bigint, null::bigint, null::text, null::jsonb, null::integer;
+    end if;
+    return;
+  end if;
+  loop
+    select r.* into v_request from tide.replay_request r
+     where r.pipeline_id = _replay_begin.pipeline_id and r.state in ('waiting', 'running') order by r.replay_id limit 1;
+    if not found then
+      return query select 0::bigint, null::bigint, null::bigint, null::bigint, null::text, null::jsonb, null::integer;
+      return;
+    end if;
+    perform from tide.replay_request r where r.replay_id = v_request.replay_id for no key update skip locked;
+    if not found then
+      return query select null::bigint, null::bigint, null::bigint, null::bigint, null::text, null::jsonb, null::integer;
+      return;
+    end if;
+    exit when v_request.group_id = _replay_begin.group_id;
+    update tide.replay_request r
+       set state = 'failed', ended_at = clock_timestamp(), ended_by = session_user, error_class = 'configuration', error_code = 'TD023',
+           error = 'the pipeline drives another consumer group since it was asked for, which has delivered other messages',
+           cure = 'Ask for it again with tide.replay.'
+     where r.replay_id = v_request.replay_id and r.state in ('waiting', 'running');
+  end loop;
+  return query
+  update tide.replay_request r
+     set state = 'running', started_at = coalesce(r.started_at, clock_timestamp()), relay_id = _replay_begin.relay_id,
+         error_class = null, error_code = null, error = null, cure = null
+   where r.replay_id = v_request.replay_id and r.state in ('waiting', 'running')
+  returning r.replay_id, (extract(epoch from r.requested_at) * 1000000)::bigint, r.position, r.until_id, r.to_topic, r.headers, r.max_messages_per_second;
+end $$;
+comment on function tide._replay_begin(integer, integer, integer, uuid, bigint, text) is
+  'The pipeline''s owner begins its oldest open replay, or goes on with it; replay_id 0: there is none, null: another transaction is in the way, ask again; no row: this relay is not the owner';
+
+-- How far one look reaches is bounded by ids, whatever the conditions choose: the connection reads for all pipelines.
+create function tide._replay_page(replay_id bigint, behind_id bigint, size integer, bytes bigint, reach integer)
+returns table (up_to bigint, id bigint, op text, key text, dedup_key text, payload text, old_payload text, headers text,
+               created_at timestamptz, letter boolean)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = on set jit = off set max_parallel_workers_per_gather = 0 as $$
+#variable_conflict use_column
+declare
+  v_request tide.replay_request;
+  v_table text;
+  v_up_to bigint;
+begin
+  select r.* into v_request from tide.replay_request r where r.replay_id = _replay_page.replay_id;
+  select 'message_' || p.outbox_id into v_table from tide.pipeline p where p.pipeline_id = v_request.pipeline_id;
+  if v_table is null then
+    return;
+  end if;
+  if v_request.ids is null then
+    execute format('select m.id from tide.%I m where m.id > $1 order by m.id offset $2 - 1 limit 1', v_table)
+      into v_up_to using _replay_page.behind_id, _replay_page.reach;
+  else
+    select i.id into v_up_to from unnest(v_request.ids) as i (id) where i.id > _replay_page.behind_id order by i.id offset _replay_page.reach - 1 limit 1;
+    v_request.ids := array(select i.id from unnest(v_request.ids) as i (id)
+      where i.id > _replay_page.behind_id and i.id <= coalesce(v_up_to, i.id) order by i.id);
+  end if;
+  v_up_to := least(v_up_to, v_request.until_id);
+  for up_to, id, op, key, dedup_key, payload, old_payload, headers, created_at, letter in execute format(
+    'with found as materialized (
+       select m.id, m.op, m.key, m.dedup_key, m.payload, m.old_payload, m.headers, m.created_at, %s as letter
+         from tide.%I m
+        where m.id > $2 and m.id <= $3 and %s and %s
+        order by m.id limit $4),
+     cut as materialized (
+       select c.*
+         from (select f.*, sum(coalesce(octet_length(f.payload), 0) + coalesce(octet_length(f.old_payload), 0)
+                             + coalesce(octet_length(f.headers), 0) + coalesce(octet_length(f.key), 0) + coalesce(octet_length(f.dedup_key), 0))
+                             over (order by f.id rows between unbounded preceding and 1 preceding) as bytes_before
+                 from found f) c
+        where c.bytes_before is null or c.bytes_before < $5)
+     select r.up_to, c.id, c.op, c.key, c.dedup_key, c.payload, c.old_payload, c.headers, c.created_at, c.letter
+       from (select case when (select count(*) from found) = $4 or (select count(*) from cut) < (select count(*) from found)
+                         then (select max(k.id) from cut k) else $3 end) as r (up_to)
+       left join cut c on true
+      order by c.id',
+    tide._replay_open_letter(), v_table, tide._replay_chooses(), tide._replay_delivered())
+  using v_request, _replay_page.behind_id, v_up_to, _replay_page.size, _replay_page.bytes
+  loop
+    return next;
+  end loop;
+end $$;
+comment on function tide._replay_page(bigint, bigint, integer, bigint, integer) is
+  'The next messages of a replay in id order, and up to which id they are all: at most size of them, about bytes of texts, out of the next reach messages; one row without a message when there is none, no row when the replay is gone';
+
+-- Adds what became of messages up to a position, and says what stands in the way. what: null (it goes on), done or failed.
+create function tide._replay_settle(
+  replay_id bigint, group_id integer, shard integer, owner_token uuid, epoch bigint, last_position bigint,
+  sent bigint, filtered bigint, failed bigint, left_out bigint, first_failed_id bigint, first_error text,
+  what text, error_class text, error_code text, error text, cure text)
+returns table (state text) language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_owned boolean;
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  v_owned := tide._replay_owned(_replay_settle.group_id, _replay_settle.shard, _replay_settle.owner_token, _replay_settle.epoch);
+  if v_owned then
+    perform from tide.replay_request r where r.replay_id = _replay_settle.replay_id for no key update skip locked;
+    if not found then
+      v_owned := case when exists (select from tide.replay_request r where r.replay_id = _replay_settle.replay_id) then null else false end;
+    end if;
+  end if;
+  if v_owned is null then
+    return query select null::text;
+  elsif v_owned then
+    return query
+    update tide.replay_request r
+       set position = greatest(r.position, _replay_settle.last_position), sent = r.sent + _replay_settle.sent,
+           filtered = r.filtered + _replay_settle.filtered, failed = r.failed + _replay_settle.failed,
+           left_out = r.left_out + _replay_settle.left_out,
+           first_failed_id = coalesce(r.first_failed_id, _replay_settle.first_failed_id),
+           first_error = coalesce(r.first_error, _replay_settle.first_error),
+           gone = case when r.state = 'running' and _replay_settle.what = 'done'
+             then r.selected - r.sent - r.filtered - r.failed - r.left_out - _replay_settle.sent - _replay_settle.filtered - _replay_settle.failed - _replay_settle.left_out
+             else r.gone end,
+           state = case when r.state = 'running' then coalesce(_replay_settle.what, r.state) else r.state end,
+           ended_at = case when r.state = 'running' and _replay_settle.what is not null then clock_timestamp() else r.ended_at end,
+           ended_by = case when r.state = 'running' and _replay_settle.what is not null then session_user else r.ended_by end,
+           error_class = case when r.state = 'running' then _replay_settle.error_class else r.error_class end,
+           error_code = case when r.state = 'running' then _replay_settle.error_code else r.error_code end,
+           error = case when r.state = 'running' then _replay_settle.error else r.error end,
+           cure = case when r.state = 'running' then _replay_settle.cure else r.cure end
+     where r.replay_id = _replay_settle.replay_id
+    returning r.state;
+  end if;
+end $$;
+comment on function tide._replay_settle(bigint, integer, integer, uuid, bigint, bigint, bigint, bigint, bigint, bigint, bigint, text, text, text, text, text, text) is
+  'Records how far the owner has come with a replay, or that it is at its end; returns the state it is in; no row: this relay is not the owner or the replay is gone, null: another transaction is in the way, ask again';
+
+create view tide.replays as
+  select r.replay_id, p.name as pipeline,
+         case when r.state = 'running' and not o.owned then 'waiting' else r.state end as state,
+         r.selected, r.sent, r.filtered, r.failed, r.left_out, r.gone, r.position, r.until_id,
+         case when r.state = 'running' and o.owned then r.relay_id end as relay,
+         r.first_failed_id, r.first_error, case when w.error is null then r.error_class end as error_class,
+         case when w.error is null then r.error_code end as error_code,
+         coalesce(w.error, r.error) as error, case when w.error is null then r.cure else w.cure end as cure,
+         r.ids, r.key, r.from_id, r.to_id, r.from_time, r.to_time, r.matching, r.everything, r.to_topic, r.headers, r.max_messages_per_second,
+         r.requested_at, r.requested_by, r.started_at, r.ended_at, r.ended_by, r.reason
+    from tide.replay_request r
+    join tide.pipeline p on p.pipeline_id = r.pipeline_id
+    left join tide.cursor c on c.group_id = p.group_id and c.shard = 0
+    cross join lateral (
+      select coalesce(c.lease_until >= clock_timestamp(), false),
+             (select min(e.replay_id) from tide.replay_request e
+               where e.pipeline_id = r.pipeline_id and e.state in ('waiting', 'running') and e.replay_id < r.replay_id)) as o (owned, earlier)
+    cross join lateral (
+      select case when r.ended_at is not null then null
+                  when not p.enabled then format('pipeline %L is disabled', p.name)
+                  when not o.owned then format('no relay runs pipeline %L', p.name)
+                  when o.earlier is not null then format('replay %s of the pipeline comes first', o.earlier) end,
+             case when not p.enabled then format('select tide.relay_enable(%L);', p.name)
+                  when not o.owned then 'Start one: pg-tide run. After one that died its successor goes on by itself: see tide.pipelines.'
+                  else 'Nothing: one replay of a pipeline runs at a time.' end) as w (error, cure);
+comment on view tide.replays is
+  'Replays: which messages, where to, how far they are (selected = sent + filtered + failed + left_out + gone at the end), what stands in their way, and the cure. Those at their end are kept for 30 days';
 
 -- ---- 0250_retention.sql ----
 -- Retention: rotates the ring of each outbox and empties slots whose messages are old and delivered.
@@ -7673,7 +8141,7 @@ begin
   end if;
   execute format('grant execute on function tide.version, tide.holders to %I', _grant_kind.role);
   execute format('grant select on tide.outboxes, tide.row_schemas, tide.pipelines, tide.shards, tide.consumer_groups, tide.relays, tide.lag, '
-    || 'tide.config_keys, tide.schema_version, tide.installation, tide.dead_letter_counts to %I', _grant_kind.role);
+    || 'tide.config_keys, tide.schema_version, tide.installation, tide.dead_letter_counts, tide.replays to %I', _grant_kind.role);
   execute format('grant execute on function tide._config_shown, tide._config_resolved, tide._cursor_doubt, tide._pending, tide._shards_wanted, tide._shard_stands, '
     || 'tide.row_schema_columns to %I', _grant_kind.role);
   if _grant_kind.kind = 'monitor' then
@@ -7681,16 +8149,18 @@ begin
   end if;
   execute format('grant execute on function tide.retention_run, tide.dlq_retention_run to %I', _grant_kind.role);
   if _grant_kind.kind = 'relay' then
-    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter to %I', _grant_kind.role);
+    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter, tide.replay_request to %I', _grant_kind.role);
     execute format('grant execute on function tide._timeline, tide._flush, tide._cursor_acquire, tide._cursor_renew, tide._cursor_release, '
-      || 'tide._cursor_settle, tide._cursor_settle_window, tide._cursor_open, tide._shards_pass, tide._group_position, tide._dead_letters_add, tide._redrive_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
+      || 'tide._cursor_settle, tide._cursor_settle_window, tide._cursor_open, tide._shards_pass, tide._group_position, tide._dead_letters_add, '
+      || 'tide._redrive_settle, tide._replay_begin, tide._replay_page, tide._replay_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
   else
     perform tide._grant_publishing(_grant_kind.role);
     execute format('grant select on all tables in schema tide to %I', _grant_kind.role);
     execute format('grant execute on function tide.outbox_create, tide.outbox_alter, tide.outbox_enable, tide.outbox_disable, tide.outbox_drop, '
       || 'tide.outbox_grant, tide.outbox_revoke, tide.relay_set_outbox, tide.relay_enable, tide.relay_disable, tide.relay_drop, '
       || 'tide.relay_validate, tide.contract_faults, tide.row_schema_infer, tide.row_schema_set, tide.row_schema_of_table, '
-      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_reshard, tide.group_drop, tide.dlq_redrive, tide.dlq_discard, tide._key_shown, '
+      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_reshard, tide.group_drop, tide.dlq_redrive, tide.dlq_discard, '
+      || 'tide._key_shown, tide.replay, tide.replay_cancel, '
       || 'tide.installation_set to %I', _grant_kind.role);
   end if;
   for v_outbox_id in select o.outbox_id from tide.outbox o loop

@@ -20,6 +20,12 @@ select tide.relay_set_outbox('orders-to-kafka', 'orders', 'kafka-relay',
 select tide.outbox_publish('orders', jsonb_build_object('n', n)) from generate_series(1, 10) n;
 """
 
+DELIVERED = """
+select tide._cursor_settle_window(c.group_id, 0, c.owner_token, c.epoch, c.generation, c.timeline,
+         pg_current_snapshot(), null, null, 0, null)
+  from tide._cursor_acquire(1, 0, gen_random_uuid(), 'test', 60000, 0) c
+"""
+
 
 def run_page(page: str, database: Database, folder: Path) -> dict[str, list[tuple[object, ...]]]:
     """Run a page's SQL and shell examples; the rows that each SQL block ended with, by its text."""
@@ -73,6 +79,18 @@ def test_the_page_of_dead_letters_runs_as_printed(database: Database, tmp_path: 
     with database.connect(autocommit=True) as connection:
         connection.execute(SETTING)
     assert len(run_page("docs/dead-letters.md", database, tmp_path)) >= 4
+
+
+def test_the_page_of_replays_runs_as_printed(database: Database, tmp_path: Path) -> None:
+    """As if a relay had delivered everything."""
+    with database.connect(autocommit=True) as connection:
+        connection.execute(SETTING)
+        connection.execute(DELIVERED)
+        assert len(run_page("docs/replay.md", database, tmp_path)) >= 3
+        found = connection.execute(
+            "select state, selected, to_topic from tide.replays order by 1, 2"
+        ).fetchall()
+    assert found == [("cancelled", 3, None), ("waiting", 4, None), ("waiting", 10, "order-events-again")]
 
 
 def test_a_misspelt_key_is_answered_as_the_first_steps_show(empty_database: Database, tmp_path: Path) -> None:

@@ -133,3 +133,21 @@ def test_a_redriven_message_is_expected_and_in_no_order() -> None:
         take(ledger, message_id, offset, b"a")
     judged = ledger.judge(frozenset(), 10)
     assert [ledger.ids[one.late] for one in judged.breaks] == [3]
+
+
+def test_a_copy_of_a_replay_stands_in_no_order_and_its_message_is_not_missing() -> None:
+    ledger = entered([b"a", b"a", b"a"])
+    ledger.take_copy(1, 1001, TOPIC)
+    ledger.take_copy(2, 1002, TOPIC + 1)  # elsewhere: no proof
+    ledger.take_copy(3, 9999, TOPIC)  # of another message that had the id
+    assert take(ledger, 3, 7, b"a") is Kind.FIRST
+    judged = ledger.judge(frozenset(), 10)
+    assert ([ledger.ids[place] for place in judged.missing], judged.break_count) == ([2], 0)
+
+
+def test_a_copy_on_a_compacted_topic_may_have_removed_all_of_its_key() -> None:
+    """Newer messages, too: it stands behind them."""
+    ledger = entered([b"a", b"a", b"b", b"a"])
+    ledger.take_copy(1, 1001, TOPIC)
+    judged = ledger.judge(frozenset({TOPIC}), 10)
+    assert ([ledger.ids[place] for place in judged.missing], judged.removed) == ([3], 2)

@@ -10,8 +10,10 @@ OP = "pg_tide_op"
 ID = "pg_tide_id"
 DEDUP_KEY = "pg_tide_dedup_key"
 TS = "pg_tide_ts"
+REPLAY = "pg_tide_replay"
+"""Only on records of a replay: its number, as decimal digits."""
 
-RESERVED = frozenset({OUTBOX, OP, ID, DEDUP_KEY, TS})
+RESERVED = frozenset({OUTBOX, OP, ID, DEDUP_KEY, TS, REPLAY})
 
 OPS = (b"insert", b"update", b"delete")
 

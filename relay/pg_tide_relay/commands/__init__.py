@@ -17,6 +17,8 @@ verify_output   that comparison, for people and for programs
 looking         what keeps a command from looking into a pipeline's messages
 row_schema      row schemas of outboxes: propose one from messages, show those that are stored
 dlq             dead letters: list, show, send again, give up
+replay          messages sent again beside the cursor: ask, list, cancel
+administering   what commands for administrators share
 topics          topics of pipelines: are they there, and create those that are missing
 schemas         schemas of pipelines: does the registry have them, and register those that are missing
 ensured         how topics and schemas that were looked for are told

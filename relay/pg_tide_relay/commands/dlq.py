@@ -1,29 +1,28 @@
 """``pg-tide dlq``."""
 
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Final, cast
 
 import psycopg
 import typer
-from psycopg.rows import dict_row
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pg_tide_relay.commands.administering import (
+    LOOK_EVERY_S,
+    Row,
+    Waiting,
+    check_pipeline,
+    connected,
+    printable_row,
+    rows_of,
+)
 from pg_tide_relay.commands.failure import CommandError, ExitCode
 from pg_tide_relay.commands.flags import DatabaseFlags, DryRun, LogFlags, Output, Yes
-from pg_tide_relay.commands.output import print_json, print_table, printable
-from pg_tide_relay.config.nearest import nearest
-from pg_tide_relay.connect import describe, open_connection
+from pg_tide_relay.commands.output import print_json, print_table
 from pg_tide_sql.statements import statement
 
-_LOOK_EVERY_S: Final = 0.2
-_SAY_EVERY_S: Final = 5.0  # where there is no terminal to draw a bar on
-
-Row = dict[str, Any]
+_WHY: Final = "dead letters hold payloads"
 
 Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="Name of the pipeline.")]
 Ids = Annotated[
@@ -97,10 +96,10 @@ def list_letters(
     """
     del log
     states = ["dead", "parked", "redriving", *(["redriven", "discarded"] if closed else [])]
-    with _connected(database.postgres_url) as conn:
+    with connected(database.postgres_url, "dlq", _WHY) as conn:
         if pipeline is not None:
-            _check_pipeline(conn, database.postgres_url, pipeline)
-        found = _rows(conn, "dlq_list", pipeline=pipeline, states=states, limit=limit + 1)
+            check_pipeline(conn, database.postgres_url, pipeline)
+        found = rows_of(conn, "dlq_list", pipeline=pipeline, states=states, limit=limit + 1)
     shown = found[:limit]
     if output == "json":
         print_json({"dead_letters": shown, "complete": len(found) <= limit})
@@ -115,7 +114,7 @@ def list_letters(
         "attempts",
         "died_at",
     )
-    print_table("Dead letters", columns, map(_printable, shown))
+    print_table("Dead letters", columns, map(printable_row, shown))
     if len(found) > limit:
         typer.echo(f"There are more: --limit {limit} shows the first {limit}.", err=True)
 
@@ -129,9 +128,9 @@ def show_letter(
 ) -> None:
     """Show one dead letter whole: the message, what happened to it, and who did what about it."""
     del log
-    with _connected(database.postgres_url) as conn:
-        _check_pipeline(conn, database.postgres_url, pipeline)
-        found = _rows(conn, "dlq_show", pipeline=pipeline, message_id=message_id)
+    with connected(database.postgres_url, "dlq", _WHY) as conn:
+        check_pipeline(conn, database.postgres_url, pipeline)
+        found = rows_of(conn, "dlq_show", pipeline=pipeline, message_id=message_id)
     if not found:
         raise CommandError(
             f"pipeline {pipeline!r} has no dead letter of message {message_id}",
@@ -141,7 +140,7 @@ def show_letter(
         print_json({"dead_letters": found})
         return
     for letter in found:
-        rows = [{"name": name, "value": value} for name, value in _printable(letter).items()]
+        rows = [{"name": name, "value": value} for name, value in printable_row(letter).items()]
         print_table(f"Message {message_id}", ("name", "value"), rows)
 
 
@@ -163,8 +162,8 @@ def redrive(
     command ends with exit code 1. Several conditions narrow the choice.
     """
     del log
-    with _connected(database.postgres_url) as conn:
-        planned = _rows(conn, "dlq_redrive", pipeline=pipeline, ids=ids or None, **asdict(choice))
+    with connected(database.postgres_url, "dlq", _WHY) as conn:
+        planned = rows_of(conn, "dlq_redrive", pipeline=pipeline, ids=ids or None, **asdict(choice))
         sent = [row["message_id"] for row in planned if not row["action"].startswith("waits")]
         failed = 0
         if output == "table":
@@ -198,9 +197,9 @@ def discard(
     """
     del log
     values = asdict(choice) | {"pipeline": pipeline, "reason": reason, "ids": ids or None}
-    with _connected(database.postgres_url) as conn:
+    with connected(database.postgres_url, "dlq", _WHY) as conn:
         # Asked between two transactions: a relay must not wait for rows while somebody thinks.
-        planned = _rows(conn, "dlq_discard", **values | {"dry_run": True})
+        planned = rows_of(conn, "dlq_discard", **values | {"dry_run": True})
         if output == "table":
             _tell(planned)
         if planned and not choice.dry_run:
@@ -208,7 +207,7 @@ def discard(
                 typer.confirm(
                     f"Discard {len(planned)} dead letters of pipeline {pipeline!r}?", abort=True, err=True
                 )
-            planned = _rows(conn, "dlq_discard", **values)
+            planned = rows_of(conn, "dlq_discard", **values)
     if output == "json":
         print_json({"dead_letters": planned, "dry_run": choice.dry_run})
     else:
@@ -217,61 +216,17 @@ def discard(
 
 def _tell(planned: Sequence[Row]) -> None:
     columns = ("message_id", "action", "ordering_key", "code", "error", "attempts")
-    print_table("Dead letters", columns, map(_printable, planned))
+    print_table("Dead letters", columns, map(printable_row, planned))
 
 
 def _wait(conn: psycopg.Connection, pipeline: str, ids: Sequence[int]) -> int:
     """Show progress until none is to be sent any more; how many were not delivered."""
-    is_terminal = sys.stderr.isatty()
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    said = 0.0
-    with Progress(*columns, console=console, disable=not is_terminal, transient=True) as progress:
-        task = progress.add_task("sending again", total=len(ids))
+    with Waiting("sent again", len(ids)) as waiting:
         while True:
             ((left, redriven, owner),) = conn.execute(
                 statement("dlq_progress"), {"pipeline": pipeline, "ids": list(ids)}
             ).fetchall()
-            nobody = "" if owner else ": no relay runs the pipeline"
-            progress.update(task, completed=len(ids) - left, description=f"sending again{nobody}")
             if left == 0:
                 return len(ids) - cast(int, redriven)
-            if not is_terminal and time.monotonic() - said > _SAY_EVERY_S:
-                said = time.monotonic()
-                typer.echo(f"{len(ids) - left} of {len(ids)} sent again{nobody}", err=True)
-            time.sleep(_LOOK_EVERY_S)
-
-
-@contextmanager
-def _connected(dsn: str) -> Iterator[psycopg.Connection]:
-    with open_connection(dsn, "dlq") as conn:
-        conn.autocommit = True  # what is asked for has to be seen by the relay while it is waited for
-        conn.add_notice_handler(lambda notice: typer.echo(notice.message_primary, err=True))
-        try:
-            yield conn
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise CommandError(
-                f"{describe(dsn)}: {error.diag.message_primary}",
-                cure="use a role with the rights of kind admin, because dead letters hold payloads: "
-                "select tide.role_grant('admin', '<role>');",
-            ) from None
-
-
-def _rows(conn: psycopg.Connection, name: str, **values: object) -> list[Row]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(statement(name), values).fetchall()
-
-
-def _check_pipeline(conn: psycopg.Connection, dsn: str, pipeline: str) -> None:
-    names = [row["pipeline"] for row in _rows(conn, "dlq_pipelines")]
-    if pipeline not in names:
-        guess = nearest(pipeline, names)
-        raise CommandError(
-            f"{describe(dsn)}: pipeline {pipeline!r} does not exist",
-            cure=f"did you mean {guess!r}?" if guess else "tide.pipelines lists the pipelines",
-            code=ExitCode.USAGE,
-        )
-
-
-def _printable(row: Row) -> Row:
-    return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
+            waiting.show(len(ids) - left, "" if owner else "no relay runs the pipeline")
+            time.sleep(LOOK_EVERY_S)

@@ -77,6 +77,7 @@ def _lines(report: Report) -> Iterator[str]:
         (records.out_of_range, "out of this range"),
         (records.dropped, "of messages that retention has dropped"),
         (records.later, "published since"),
+        (records.replayed, "sent again by replays"),
     )
     yield from (f"                {count:,} {what}" for count, what in others if count)
     for one in report.partitions:

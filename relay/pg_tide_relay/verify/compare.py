@@ -143,7 +143,11 @@ class Comparison:
         if identity is None or identity.outbox != found.outbox.encode():
             self._records.others += 1
             return
-        _, message_id, created_us = identity
+        _, message_id, created_us, is_copy = identity
+        if is_copy:
+            self._records.replayed += 1
+            self._ledger.take_copy(message_id, created_us, topic)
+            return
         where.records += 1
         if where.records <= FIRST_RECORDS:
             where.first_ids = max(where.first_ids, message_id)
@@ -181,7 +185,7 @@ class Comparison:
         known = self._outbox.known([one.identity.message_id for one in strangers])
         dropped_to = self._outbox.dropped_to()
         for identity, place, offset in strangers:
-            _, message_id, created_us = identity
+            _, message_id, created_us, _ = identity
             if (message_id, created_us) in known:
                 self._records.later += 1
             elif message_id <= dropped_to:

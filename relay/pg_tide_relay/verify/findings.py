@@ -93,6 +93,7 @@ class Records:
     out_of_range: int = 0  # older than the range, or of an outbox that had the name before
     dropped: int = 0  # of messages that retention has dropped
     later: int = 0  # of messages that were published after the comparison began
+    replayed: int = 0  # copies that replays sent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,6 +29,8 @@ ELSEWHERE: Final = 128
 """A record of it stands where this configuration would not send it."""
 REDRIVEN: Final = 256
 """It was a dead letter and was sent again, behind later messages of its key: that is no order break."""
+REPLAYED: Final = 512
+"""A copy of it that a replay sent stands on its topic."""
 
 _NOT_EXPECTED: Final = FILTERED | UNSETTLED | PASSED_OVER | DEAD_LETTER
 
@@ -143,6 +145,12 @@ class Ledger:
         self._keys[place] = hash_of(key)  # the record's key bytes are what orders it
         return Kind.FIRST, place
 
+    def take_copy(self, message_id: int, created_us: int, topic: int) -> None:
+        """A record that a replay sent: no duplicate, in no order; but its message is not missing."""
+        place = bisect_left(self.ids, message_id)
+        if place < len(self.ids) and self.ids[place] == message_id and self._topics[place] == topic:
+            self.mark(message_id, created_us, REPLAYED)
+
     def judge(self, compacted: frozenset[int], examples: int) -> Judged:
         """Messages without their record, and keys out of order. ``compacted``: topics that forget older records."""
         missing, removed, break_count = array("I"), 0, 0
@@ -165,6 +173,8 @@ class Ledger:
 
     def _lacks(self, place: int) -> bool:
         flags = self.flags[place]
+        if flags & REPLAYED:
+            return False
         return self._offsets[place] == _NOWHERE or flags & (FOLLOWED | FOLLOWER_SEEN) == FOLLOWED
 
     def _by_key(self) -> Iterator[list[int]]:
@@ -186,8 +196,12 @@ class Ledger:
                 yield list(group)
 
     def _forgotten(self, places: list[int], compacted: frozenset[int]) -> frozenset[int]:
-        """Messages of one key whose record compaction may have removed: a newer one is there, or ended the key."""
-        found, superseded = set(), set()
+        """Messages of one key whose record compaction may have removed: a newer one is there, or ended the key.
+
+        A copy that a replay sent stands behind all of them, whatever its message.
+        """
+        found = set()
+        superseded = {self._topics[place] for place in places if self.flags[place] & REPLAYED}
         for place in reversed(places):
             topic = self._topics[place]
             if topic not in compacted:

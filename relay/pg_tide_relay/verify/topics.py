@@ -13,7 +13,7 @@ from confluent_kafka.admin._resource import ResourceType
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.kafka_config import admin_properties, consumer_properties
 from pg_tide_relay.topic_admin import is_missing
-from pg_tide_wire_formats.headers import ID, OUTBOX, TS
+from pg_tide_wire_formats.headers import ID, OUTBOX, REPLAY, TS
 
 _ANSWER_S: Final = 15.0
 """How long a question to the cluster may take."""
@@ -31,6 +31,7 @@ class Identified(NamedTuple):
     outbox: bytes
     message_id: int
     created_us: int
+    is_copy: bool = False  # sent by a replay
 
 
 @dataclass(kw_only=True, slots=True)
@@ -152,6 +153,7 @@ class TopicReader:
 def identify(headers: Any) -> Identified | None:
     """Whose record it is; None: not one of ours."""
     outbox = message_id = created_us = None
+    is_copy = False
     for name, value in headers or ():
         if name == ID:
             message_id = value
@@ -159,9 +161,11 @@ def identify(headers: Any) -> Identified | None:
             created_us = value
         elif name == OUTBOX:
             outbox = value
+        elif name == REPLAY:
+            is_copy = True
     if outbox is None or message_id is None or created_us is None:
         return None
     try:
-        return Identified(outbox, int(message_id), int(created_us))
+        return Identified(outbox, int(message_id), int(created_us), is_copy)
     except ValueError:
         return None

@@ -2,7 +2,7 @@
 -- Messages are append-only; the one row that the relay updates per settle is tide.cursor's.
 -- The ring of an outbox: tide.message -> tide.message_<outbox id> -> tide.message_<outbox id>_<slot>.
 -- Nothing here is granted to PUBLIC; 0900_privileges.sql is the only place that grants.
--- Lock order: tide.outbox, tide.row_schema, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter, message tables.
+-- Lock order: tide.outbox, tide.row_schema, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter, tide.replay_request, message tables.
 
 create schema tide;
 comment on schema tide is 'pg-tide: transactional outboxes, and the pipelines that deliver them to Kafka';

@@ -184,6 +184,7 @@ begin
          generation = c.generation + 1, epoch = c.epoch + 1, stamp = pg_current_xact_id()::xid
    where c.group_id = v_group.group_id;
   perform tide._cursor_stamp(v_group.group_id);
+  perform tide._replays_fail(v_outbox.outbox_id, case when v_repaired = 0 then v_group.group_id end);
   return v_repaired;
 end $$;
 comment on function tide.group_rebase(text, text, bigint) is

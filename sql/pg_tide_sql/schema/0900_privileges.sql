@@ -28,7 +28,7 @@ begin
   end if;
   execute format('grant execute on function tide.version, tide.holders to %I', _grant_kind.role);
   execute format('grant select on tide.outboxes, tide.row_schemas, tide.pipelines, tide.shards, tide.consumer_groups, tide.relays, tide.lag, '
-    || 'tide.config_keys, tide.schema_version, tide.installation, tide.dead_letter_counts to %I', _grant_kind.role);
+    || 'tide.config_keys, tide.schema_version, tide.installation, tide.dead_letter_counts, tide.replays to %I', _grant_kind.role);
   execute format('grant execute on function tide._config_shown, tide._config_resolved, tide._cursor_doubt, tide._pending, tide._shards_wanted, tide._shard_stands, '
     || 'tide.row_schema_columns to %I', _grant_kind.role);
   if _grant_kind.kind = 'monitor' then
@@ -36,16 +36,18 @@ begin
   end if;
   execute format('grant execute on function tide.retention_run, tide.dlq_retention_run to %I', _grant_kind.role);
   if _grant_kind.kind = 'relay' then
-    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter to %I', _grant_kind.role);
+    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter, tide.replay_request to %I', _grant_kind.role);
     execute format('grant execute on function tide._timeline, tide._flush, tide._cursor_acquire, tide._cursor_renew, tide._cursor_release, '
-      || 'tide._cursor_settle, tide._cursor_settle_window, tide._cursor_open, tide._shards_pass, tide._group_position, tide._dead_letters_add, tide._redrive_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
+      || 'tide._cursor_settle, tide._cursor_settle_window, tide._cursor_open, tide._shards_pass, tide._group_position, tide._dead_letters_add, '
+      || 'tide._redrive_settle, tide._replay_begin, tide._replay_page, tide._replay_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);
   else
     perform tide._grant_publishing(_grant_kind.role);
     execute format('grant select on all tables in schema tide to %I', _grant_kind.role);
     execute format('grant execute on function tide.outbox_create, tide.outbox_alter, tide.outbox_enable, tide.outbox_disable, tide.outbox_drop, '
       || 'tide.outbox_grant, tide.outbox_revoke, tide.relay_set_outbox, tide.relay_enable, tide.relay_disable, tide.relay_drop, '
       || 'tide.relay_validate, tide.contract_faults, tide.row_schema_infer, tide.row_schema_set, tide.row_schema_of_table, '
-      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_reshard, tide.group_drop, tide.dlq_redrive, tide.dlq_discard, tide._key_shown, '
+      || 'tide.row_schema_drop, tide.group_rewind, tide.group_skip, tide.group_rebase, tide.group_reshard, tide.group_drop, tide.dlq_redrive, tide.dlq_discard, '
+      || 'tide._key_shown, tide.replay, tide.replay_cancel, '
       || 'tide.installation_set to %I', _grant_kind.role);
   end if;
   for v_outbox_id in select o.outbox_id from tide.outbox o loop

@@ -97,6 +97,11 @@ select p.message_id, p.op, p.key, p.dedup_key, p.payload, p.old_payload, p.heade
          order by d.message_id limit %(size)s) m) p
  where p.bytes_before is null or p.bytes_before < %(bytes)s
 
+-- name: page_of_replay
+-- The next messages that a replay sends, out of a bounded number of ids.
+select up_to, id, op, key, dedup_key, payload, old_payload, headers, created_at, letter
+  from tide._replay_page(%(replay_id)s::bigint, %(behind_id)s::bigint, %(size)s::int, %(bytes)s::bigint, %(reach)s::int)
+
 -- name: is_flushed
 select pg_current_wal_flush_lsn() >= %(lsn)s::pg_lsn
 

@@ -16,11 +16,13 @@ select max(version) from tide.schema_version
 select (select i.name from tide.installation i)
 
 -- name: pipeline_versions
--- A row for each shard, with the division that it is driven under, and whether there are dead letters to send: what an
--- administrator asked for is begun within the second.
+-- A row for each shard, with the division that it is driven under, whether there are dead letters to send, and the replay that
+-- runs or is next, which is the first shard's: what an administrator asked for is begun, and what was cancelled ends, within the second.
 select p.pipeline_id, p.name, p.version, p.enabled,
        exists (select from tide.dead_letter d where d.pipeline_id = p.pipeline_id and d.state = 'redriving') as redriving,
-       c.shard, c.division
+       c.shard, c.division,
+       case when c.shard = 0 then
+         (select min(r.replay_id) from tide.replay_request r where r.pipeline_id = p.pipeline_id and r.state in ('waiting', 'running')) end as replay
   from tide.pipeline p join tide.cursor c on c.group_id = p.group_id order by p.pipeline_id, c.shard
 
 -- name: pipeline_load
@@ -93,6 +95,16 @@ select r.drained
   from tide._redrive_settle(%(pipeline_id)s::int, %(group_id)s::int, %(shard)s::int, %(token)s::uuid, %(epoch)s::bigint, %(version)s::bigint,
     %(delivered)s::bigint[], %(waiting)s::bigint[], %(failed)s::bigint[], %(topics)s::text[], %(error_classes)s::text[],
     %(error_codes)s::text[], %(errors)s::text[]) r
+
+-- name: replay_begin
+select r.replay_id, r.requested_us, r.last_position, r.until_id, r.to_topic, r.headers, r.max_messages_per_second
+  from tide._replay_begin(%(pipeline_id)s::int, %(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(relay_id)s) r
+
+-- name: replay_settle
+select r.state
+  from tide._replay_settle(%(replay_id)s::bigint, %(group_id)s::int, 0, %(token)s::uuid, %(epoch)s::bigint, %(position)s::bigint,
+    %(sent)s::bigint, %(filtered)s::bigint, %(failed)s::bigint, %(left_out)s::bigint, %(first_failed_id)s::bigint, %(first_error)s,
+    %(what)s, %(error_class)s, %(error_code)s, %(error)s, %(cure)s) r
 
 -- name: dlq_retention_run
 select r.pipeline, r.removed from tide.dlq_retention_run() r

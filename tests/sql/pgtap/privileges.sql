@@ -1,7 +1,7 @@
 -- Who may do what, and above all what not: PUBLIC, publishers, relays, admins, monitors. With SET ROLE, in one session;
 -- real logins are tested elsewhere.
 begin;
-select plan(112);
+select plan(117);
 
 select tide.outbox_create('orders'), tide.outbox_create('payments');
 select tide.outbox_publish('orders', '{"card": "secret"}', 'd', key => 'k');
@@ -124,6 +124,8 @@ select forbids($$update tide.row_schema set columns = '[]'$$, 'nor does it chang
 select forbids($$select tide.group_skip('g', 'orders')$$, 'nor move groups');
 select forbids($$select * from tide.pipeline_change$$, 'nor read who changed what');
 select forbids($$update tide.cursor set last_id = 1$$, 'nor write a cursor directly');
+select forbids($$select * from tide.replay('p', everything => true)$$, 'nor ask for a replay');
+select forbids($$select tide.replay_cancel(1)$$, 'nor cancel one');
 select forbids($$update tide.pipeline set config = '{}'$$, 'nor a configuration');
 select forbids(format('insert into %s (outbox_id, slot, op) values (%s, 0, ''delete'')', name, outbox_id), 'nor a message') from own_table;
 select is((select count(*)::int from theirs where has_column_privilege(tablename, columnname, 'insert, update')), 0, 'it writes no column of any table');
@@ -136,6 +138,7 @@ select lives_ok($$select tide.outbox_create('mine'), tide.outbox_alter('mine', 2
 select lives_ok($$select tide.relay_set_outbox('mine', 'mine', 'mine', minimal_config()), tide.relay_disable('mine'), tide.relay_enable('mine')$$, 'configures pipelines');
 select lives_ok($$select tide.group_rewind('mine', 'mine', 1), tide.group_skip('mine', 'mine'), tide.group_rebase('mine', 'mine')$$, 'moves groups');
 select lives_ok($$select * from tide.relay_validate('{}')$$, 'validates');
+select lives_ok($$select tide.replay_cancel(r.replay_id) from tide.replay('p', everything => true, dry_run => true) r where r.replay_id > 0$$, 'asks for replays and cancels them');
 select lives_ok($$select tide.row_schema_set('mine', tide.row_schema_of_table('tide.outbox')), tide.row_schema_drop('mine', 1)$$, 'stores and drops row schemas');
 select lives_ok($$select * from tide.row_schema_infer('orders')$$, 'and infers them from messages');
 select forbids($$update tide.row_schema set columns = '[]'$$, 'but changes none');
@@ -155,7 +158,7 @@ reset role;
 
 -- A monitor.
 set local role m;
-select lives_ok(format('select * from tide.%I', v), 'a monitor reads ' || v) from unnest(array['outboxes', 'row_schemas', 'pipelines', 'consumer_groups', 'relays', 'lag', 'config_keys']) v;
+select lives_ok(format('select * from tide.%I', v), 'a monitor reads ' || v) from unnest(array['outboxes', 'row_schemas', 'pipelines', 'consumer_groups', 'relays', 'lag', 'config_keys', 'replays']) v;
 select lives_ok($$select * from tide.holders()$$, 'and tide.holders');
 select isnt(tide.version(), null, 'and the version');
 select forbids(format('select payload from %s', name), 'it cannot read messages') from own_table;
@@ -163,6 +166,7 @@ select forbids('select payload from tide.message', 'nor through the parent');
 select forbids('select config from tide.pipeline', 'nor configurations with their secrets');
 select forbids('select * from tide.cursor', 'nor cursors');
 select forbids('select * from tide.retention_run()', 'nor run retention');
+select forbids($$select * from tide.replay('p', everything => true, dry_run => true)$$, 'nor count messages for a replay');
 select is(tide.row_schema_columns('orders', 1), '[{"name": "id", "type": "bigint"}]', 'a row schema is no secret');
 select forbids($$select * from tide.row_schema_infer('orders')$$, 'but examples from messages are');
 select forbids($$select tide.row_schema_set('orders', '[{"name": "id", "type": "uuid"}]')$$, 'nor store row schemas');
