@@ -13,6 +13,7 @@ collector         Python's garbage collector, kept out of the way of messages
 readiness         whether this is a database to work on
 installation      whether it is the one that this relay is for, and no clone of it
 catalogue         which pipelines to run, looked up while running
+fair_share        and which of them are this process's, when several relays live
 config            the keys of a pipeline, their rules, their values
 build             from a stored pipeline to a running one
 

@@ -136,6 +136,11 @@ class Pipeline:
         """Messages handed over and not answered yet."""
         return self._delivery.outstanding + self._redrive.outstanding
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether what was handed over is not answered as things are: leaving would cost time, and duplicates."""
+        return self.outstanding > 0 and self._delivery.state.name is not StateName.RUNNING
+
     def redrive(self) -> None:
         """There are dead letters to be sent again."""
         self._redrive.want()
@@ -172,6 +177,11 @@ class Pipeline:
         self._settling.hurry()
         self._leave_until = self._drivers.clock() + self._recipe.request_timeout_ms / 1000
         self._phase = Phase.LEAVING
+
+    def give_back(self) -> None:
+        """Leave, because another relay should drive this pipeline."""
+        self._log.info("pipeline_given_back", cause="another relay drives fewer pipelines")
+        self.leave()
 
     def abandon(self) -> None:
         """Leave now, without waiting for answers: what is in flight may still be written."""

@@ -106,10 +106,19 @@ class Supervisor:
             drivers=drivers, environ=os.environ, allow_env=settings.allow_env, log=self._log
         )
         self._catalogue = Catalogue(
-            writer=self._writer, only=settings.pipelines, build=builder.build, on_answer=self._on_database
+            writer=self._writer,
+            only=settings.pipelines,
+            token=self._token,
+            build=builder.build,
+            on_answer=self._on_database,
+            clock=clock,
         )
         self._housekeeping = Housekeeping(
-            writer=self._writer, relay_id=settings.relay_id, token=self._token, log=cast(Log, self._log)
+            writer=self._writer,
+            relay_id=settings.relay_id,
+            token=self._token,
+            lease_ms=settings.lease_ms,
+            log=cast(Log, self._log),
         )
         self._refused: NotReadyError | None = None
         self._check_at = 0.0
@@ -147,8 +156,9 @@ class Supervisor:
                     return self._end(EXIT_OK if self._signals == 1 else EXIT_FAILURE)
                 continue
             self._look(now)
+            owns = any(lease.owned for lease in self._leases())
+            self._housekeeping.step(now, serves=self._catalogue.serves, owns=owns)
             self._catalogue.step(now)
-            self._housekeeping.step(now)
 
     def _leases(self) -> list[Lease]:
         return [pipeline.lease for pipeline in self._catalogue.running.values()]
@@ -313,6 +323,7 @@ class Supervisor:
         if self._drain_until == float("inf"):
             self._drain_until = now + self._settings.drain_timeout_s
             self._log.info("relay stops", in_flight=sum(pipeline.outstanding for pipeline in running))
+            self._housekeeping.withdraw()
         for pipeline in running:
             pipeline.leave()  # each time: one that was being loaded when the signal came is here only now
         if all(pipeline.left for pipeline in running):

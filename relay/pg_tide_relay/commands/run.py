@@ -105,7 +105,7 @@ def run(database: DatabaseFlags, flags: RunFlags, log: LogFlags) -> None:
     """Run the relay: deliver the messages of every enabled pipeline to Kafka, until it is stopped.
 
     Everything about pipelines is configured in SQL (tide.relay_set_outbox), and changes are picked up while
-    running. Several relays may run on one database: each pipeline has one owner, the others stand by.
+    running. Several relays may run on one database: they share its pipelines evenly.
 
     SIGTERM or SIGINT: stop fetching, wait for what was sent (--drain-timeout), settle it, exit 0; a second
     signal ends at once. A database or a Kafka cluster that is away is waited for.
