@@ -7,6 +7,8 @@ commands          one module per command of ``pg-tide``
 settings          what an operator decides about a relay process
 logs              what goes to stderr, and how often
 failpoints        places where a test can make the process die
+processes         several relay processes and the parent that keeps them running
+child             one of these processes
 supervisor        the process: one loop on the main thread that drives all pipelines
 postgres          the worker threads and their connections
 collector         Python's garbage collector, kept out of the way of messages

@@ -17,7 +17,7 @@ from itertools import islice
 from operator import itemgetter
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import psycopg
 import structlog
@@ -58,14 +58,27 @@ EXIT_FAILURE: Final = 1
 EXIT_CONFIGURATION: Final = 78
 
 
-def run(settings: RelaySettings) -> int:
-    """Run until SIGTERM or SIGINT; the exit code of the process."""
+class Stop(Protocol):
+    """Tells the relay to leave; may be called by any thread, and again."""
+
+    def __call__(self, *, now: bool) -> None:
+        """In order, or at once."""
+
+
+def run(settings: RelaySettings, *, listen: Callable[[Stop], None] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; the exit code of the process.
+
+    With ``listen``, which is given what stops the relay, signals only ever mean "in order": service managers send one
+    to each process of a service, beside what their parent says.
+    """
     failpoints.arm(dict(os.environ))
     collector.keep_out_of_the_way()
     supervisor = Supervisor(settings)
-    previous = {
-        number: signal.signal(number, supervisor.on_signal) for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    on_signal: Callable[[int, FrameType | None], None] = supervisor.on_signal
+    if listen is not None:
+        on_signal = lambda *_: supervisor.stop(now=False)  # noqa: E731
+        listen(supervisor.stop)
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         return supervisor.run()
     finally:
@@ -135,6 +148,11 @@ class Supervisor:
         del number
         self._signals += 1
         # A timed wait that a signal interrupts may begin again without its time and never end: give it an answer.
+        self._inbox.put(_nothing)
+
+    def stop(self, *, now: bool) -> None:
+        """Leave in order, or now, as a signal would say; may be called by any thread, and again."""
+        self._signals = max(self._signals, 2 if now else 1)
         self._inbox.put(_nothing)
 
     def run(self) -> int:
