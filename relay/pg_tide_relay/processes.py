@@ -55,7 +55,7 @@ class _Child:
     restarts: int = 0
     began_at: float = 0.0
     start_at: float = 0.0
-    backoff: Backoff = field(default_factory=partial(Backoff, _PAUSES))
+    backoff: Backoff = field(default_factory=lambda: Backoff(_PAUSES))
 
     @property
     def relay_id(self) -> str:

@@ -41,7 +41,7 @@ SETTINGS = RelaySettings(dsn="host=geheim", relay_id="r", drain_timeout_s=0.0, p
 @pytest.fixture
 def new_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewParent]:
     """A parent whose children are no relays, with short pauses."""
-    monkeypatch.setattr(processes, "_PAUSES", RetryConfig(backoff_ms=10, backoff_max_ms=20))
+    monkeypatch.setattr(processes, "_PAUSES", RetryConfig.model_construct(backoff_ms=10, backoff_max_ms=20))
     parents: list[Processes] = []
 
     def make(count: int, *, obeys: str = "stop", codes: dict[str, int] | None = None) -> Processes:
