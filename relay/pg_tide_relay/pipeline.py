@@ -149,12 +149,13 @@ class Pipeline:
         """Do what can be done now."""
         if self._phase is Phase.LEFT:
             return
+        # Before anything is served, and by a clock of this moment: the process may have been stopped since ``now``.
+        self._mind_the_lease(self._drivers.clock())
         self._delivery.poll(0.0)
         self._settling.take(self._delivery.take_settled())
         if self._delivery.lost is not None and self.lease.owned is not None:
             self._on_delivery_lost(self._delivery.lost)
         self.lease.step(now)
-        self._mind_the_lease(now)
         self._settling.step(now)
         if self._phase in (Phase.RUNNING, Phase.LEAVING):
             self._redrive.step(now)
@@ -263,12 +264,14 @@ class Pipeline:
     def _mind_the_lease(self, now: float) -> None:
         if self.lease.deadline:
             self._delivery.deadline = self.lease.deadline
-        if now >= self.lease.deadline and self.outstanding:
+        if now >= self.lease.deadline and (self.outstanding or self.lease.owned is not None):
             # Somebody else may drive this pipeline now: nothing of ours may follow what they send.
-            self._log.warning("lease_ran_out", in_flight=self.outstanding)
-            self._delivery.abandon()
-            self._redrive.abandon()
+            in_flight = self.outstanding
+            if in_flight:
+                self._delivery.abandon()
+                self._redrive.abandon()
             self.forget()
+            self._log.warning("lease_ran_out", in_flight=in_flight)
 
     # -- fetch and deliver ---------------------------------------------------------------------------
 
