@@ -96,7 +96,7 @@ def _publishing(database: Database) -> Iterator[None]:
     def publish() -> None:
         with psycopg.connect(database.dsn, autocommit=True) as conn:
             while not over.wait(PUBLISH_EVERY_S):
-                conn.execute(STATEMENTS["publish_one"])
+                conn.execute(STATEMENTS["publish_empty"])
 
     thread = Thread(target=publish)
     thread.start()

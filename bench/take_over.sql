@@ -1,6 +1,6 @@
 -- What the benchmark of take-overs does in SQL.
 
--- name: publish_one
+-- name: publish_empty
 select tide.outbox_publish('bench', '{}')
 
 -- name: bench_relays

@@ -169,7 +169,7 @@ class Catalogue:
             pipeline.lease.want(unit in share.mine and unit not in share.gives)
             if unit in share.gives and pipeline_id not in self._given:
                 self._given.add(pipeline_id)
-                pipeline.give_back()
+                pipeline.leave(given_back=True)
         for one in wanted:
             if one.owner not in (None, self._token, *one.able) and 0 < one.free_in_s < _EVERY_S:
                 # Its owner has died: ask when it may be had, not half a second later.

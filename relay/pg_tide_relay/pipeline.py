@@ -168,21 +168,18 @@ class Pipeline:
         if self._phase is Phase.RUNNING:
             self._fetch.fetch(self._delivery.room)
 
-    def leave(self) -> None:
-        """Stop fetching, await and settle what was handed over, sign off."""
+    def leave(self, *, given_back: bool = False) -> None:
+        """Stop fetching, await and settle what was handed over, sign off; ``given_back``: for another relay."""
         if self._phase in (Phase.LEAVING, Phase.LEFT):
             return
+        if given_back:
+            self._log.info("pipeline_given_back", cause="another relay drives fewer pipelines")
         self._fetch.forget()
         self._delivery.stop_handing_over()
         self._redrive.leave()
         self._settling.hurry()
         self._leave_until = self._drivers.clock() + self._recipe.request_timeout_ms / 1000
         self._phase = Phase.LEAVING
-
-    def give_back(self) -> None:
-        """Leave, because another relay should drive this pipeline."""
-        self._log.info("pipeline_given_back", cause="another relay drives fewer pipelines")
-        self.leave()
 
     def abandon(self) -> None:
         """Leave now, without waiting for answers: what is in flight may still be written."""
