@@ -10,9 +10,10 @@ from fix_kafka import ReadTopic
 from fix_relay import Relay, StartRelay
 from pg_tide_dev.databases import Database
 from pg_tide_dev.guardian import is_alive
-from relay_kit import FAST, Tide, ids
+from relay_kit import Tide, ids
 from waiting import eventually
 
+PATIENT = ("--lease-ms", "5000")  # a busy machine must not make a relay lose what it drives
 NOBODY = "select count(*) = 0 from tide.cursor where owner_token is not null"
 NAMES = [f"pipeline-{number}" for number in range(4)]
 
@@ -21,8 +22,8 @@ def start(tide: Tide, topic: str, start_relay: StartRelay) -> Relay:
     """Four pipelines, two processes; returns when they are shared."""
     tide.outbox()
     for name in NAMES:
-        tide.pipeline(topic, name=name, request_timeout_ms=200)
-    relay = start_relay(tide.dsn, "--processes", "2", "--relay-id", "pair", *FAST)
+        tide.pipeline(topic, name=name, request_timeout_ms=2_000)
+    relay = start_relay(tide.dsn, "--processes", "2", "--relay-id", "pair", *PATIENT)
     until_shared(tide, "pair-1", "pair-2")
     return relay
 
