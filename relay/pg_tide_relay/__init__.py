@@ -7,12 +7,15 @@ commands          one module per command of ``pg-tide``
 settings          what an operator decides about a relay process
 logs              what goes to stderr, and how often
 failpoints        places where a test can make the process die
+processes         several relay processes and the parent that keeps them running
+child             one of these processes
 supervisor        the process: one loop on the main thread that drives all pipelines
 postgres          the worker threads and their connections
 collector         Python's garbage collector, kept out of the way of messages
 readiness         whether this is a database to work on
 installation      whether it is the one that this relay is for, and no clone of it
 catalogue         which pipelines to run, looked up while running
+fair_share        and which of them are this process's, when several relays live
 config            the keys of a pipeline, their rules, their values
 build             from a stored pipeline to a running one
 

@@ -13,7 +13,7 @@ from pg_tide_relay.commands.install import install
 from pg_tide_relay.commands.preview import preview
 from pg_tide_relay.commands.replay import ReplayGroup, cancel, list_replays, send
 from pg_tide_relay.commands.row_schema import infer, show
-from pg_tide_relay.commands.run import RunFlags, relay_settings, run, run_relay
+from pg_tide_relay.commands.run import RunFlags, run, run_relays
 from pg_tide_relay.commands.schemas import ensure_schemas
 from pg_tide_relay.commands.status import status
 from pg_tide_relay.commands.topics import ensure
@@ -55,7 +55,7 @@ def _start(
 
     Every flag can be given in the environment, under the name shown with it; what is typed wins.
     """
-    del log, version
+    del version
     if ctx.invoked_subcommand is not None:
         return
     if not database.postgres_url and not _libpq_knows_a_database():
@@ -65,7 +65,7 @@ def _start(
             "pg-tide run starts with libpq's own defaults",
             code=ExitCode.USAGE,
         )
-    raise typer.Exit(run_relay(relay_settings(database, flags)))
+    raise typer.Exit(run_relays(database, flags, log))
 
 
 def _libpq_knows_a_database() -> bool:

@@ -44,7 +44,7 @@ def _letters_retention(conn: Connection) -> Sequence[tuple[Any, ...]]:
 class Housekeeping:
     """Periodic jobs on the writing connection."""
 
-    def __init__(self, *, writer: Worker, relay_id: str, token: UUID, log: Log) -> None:
+    def __init__(self, *, writer: Worker, relay_id: str, token: UUID, lease_ms: int, log: Log) -> None:
         """The relay is known by its id; its token tells two processes of one id apart."""
         self._writer = writer
         self._log = log
@@ -55,20 +55,37 @@ class Housekeeping:
             "pid": os.getpid(),
             "release": RELEASE,
             "alive_ms": _ALIVE_MS,
+            "lease_ms": lease_ms,
         }
-        self._seen_at = 0.0
+        self._standby_every_s = min(_SEEN_EVERY_S, lease_ms / 3000)
+        self._serves: tuple[int, ...] = ()
+        self._said_at = float("-inf")
         self._retention_at = 0.0
         self._is_double = False
 
-    def step(self, now: float) -> None:
-        """Submit what is due."""
-        if now >= self._seen_at:
-            self._seen_at = now + _SEEN_EVERY_S
-            self._writer.submit(partial(_seen, values=self._values), self._on_seen)
+    def step(self, now: float, *, serves: tuple[int, ...], owns: bool) -> None:
+        """Submit what is due.
+
+        ``serves``: the pipelines that this process could drive; ``owns``: whether it has leases, which tell often
+        enough that it lives. Each transaction that writes makes the relay look for messages of each pipeline.
+        """
+        every_s = _SEEN_EVERY_S if owns else self._standby_every_s
+        if now >= self._said_at + every_s or serves != self._serves:
+            self._said_at = now
+            self._say(serves)
         if now >= self._retention_at:
             self._retention_at = now + _RETENTION_EVERY_S
             self._writer.submit(_retention, self._on_retention)
             self._writer.submit(_letters_retention, self._on_letters_retention)
+
+    def withdraw(self) -> None:
+        """This process takes no pipeline any more: others need not leave any to it."""
+        self._say(())
+
+    def _say(self, serves: tuple[int, ...]) -> None:
+        self._serves = serves
+        values = {**self._values, "serves": list(serves)}
+        self._writer.submit(partial(_seen, values=values), self._on_seen)
 
     def _on_seen(self, done: Future[bool]) -> None:
         error = done.exception()

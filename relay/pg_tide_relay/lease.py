@@ -49,6 +49,9 @@ class Lease:
         self._clock = clock
         self._asking = False
         self._ask_at = 0.0
+        self._must_ask = False  # what was ours was lost: it has to be known whether somebody else has it
+        self.wanted = False
+        """Whether the cursor is this process's share: else it is not asked for, and kept as long as it is ours."""
         self._give_back: Callable[[], None] | None = None  # told to sign off while the answer was under way
         self.owned: Ownership | None = None
         self._last: Ownership | None = None  # what was ours last
@@ -61,11 +64,20 @@ class Lease:
         if self.owned is not None:
             self.owned = None
             self._ask_at = 0.0
+            self._must_ask = True
+
+    def want(self, wanted: bool) -> None:
+        """Say whether the cursor is this process's share; one that has become it is asked for at once."""
+        if wanted and not self.wanted and self._ask_at != float("inf"):
+            self._ask_at = 0.0
+        self.wanted = wanted
 
     def step(self, now: float) -> None:
-        """Ask for the cursor when it is not ours."""
-        if self.owned is None and not self._asking and now >= self._ask_at:
+        """Ask for the cursor when it is not ours and should be."""
+        is_due = self.owned is None and not self._asking and now >= self._ask_at
+        if is_due and (self.wanted or self._must_ask):
             self._asking = True
+            self._must_ask = False
             self._writer.submit(self._acquire, partial(self._on_answer, now))
 
     def _acquire(self, conn: Connection) -> tuple[Acquired | NotAcquired, int]:

@@ -7,7 +7,6 @@ forget the rest and read the cursor again.* Nothing here waits: ``step`` does wh
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from enum import Enum, auto
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -24,7 +23,7 @@ from pg_tide_relay.error_policy import StateName
 from pg_tide_relay.fetch_ahead import FetchAhead
 from pg_tide_relay.kafka_cursor import DatabaseOlderError, is_durable, named, where_to_go_on
 from pg_tide_relay.lease import Lease
-from pg_tide_relay.pipeline_parts import Drivers, PipelineSpec, Recipe
+from pg_tide_relay.pipeline_parts import Drivers, Phase, PipelineSpec, Recipe
 from pg_tide_relay.poll import CursorDoubtError, Page, WindowsOpened, WindowWanted
 from pg_tide_relay.postgres_errors import is_outage
 from pg_tide_relay.refusals import cursor_in_doubt, older_than_kafka, tell_of_promotion
@@ -38,16 +37,6 @@ _ASK_AGAIN_S: Final = 5.0
 
 _FORGIVEN_AFTER_S: Final = 60.0
 """A failure so long after the last one is a new story: an idle pipeline has nothing to settle in between."""
-
-
-class Phase(Enum):
-    """Where a pipeline is in its life in this process."""
-
-    STANDING_BY = auto()  # the cursor is somebody else's, or not read yet
-    AWAITING = auto()  # it is ours; what was handed over under an earlier memory is not answered yet
-    RUNNING = auto()
-    LEAVING = auto()  # told to stop: deliver what was handed over, settle, sign off
-    LEFT = auto()
 
 
 class Pipeline:
@@ -133,6 +122,11 @@ class Pipeline:
         """Messages handed over and not answered yet."""
         return self._delivery.outstanding + self._beside.outstanding
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether what was handed over is not answered as things are: leaving would cost time, and duplicates."""
+        return self.outstanding > 0 and self._delivery.state.name is not StateName.RUNNING
+
     def redrive(self) -> None:
         """There are dead letters to be sent again."""
         self._beside.redrive.want()
@@ -145,12 +139,13 @@ class Pipeline:
         """Do what can be done now."""
         if self._phase is Phase.LEFT:
             return
+        # Before anything is served, and by a clock of this moment: the process may have been stopped since ``now``.
+        self._mind_the_lease(self._drivers.clock())
         self._delivery.poll(0.0)
         self._settling.take(self._delivery.take_settled())
         if self._delivery.lost is not None and self.lease.owned is not None:
             self._on_delivery_lost(self._delivery.lost)
         self.lease.step(now)
-        self._mind_the_lease(now)
         self._settling.step(now)
         self._beside.step(
             now, is_ours=self._phase in (Phase.RUNNING, Phase.LEAVING) and self._barrier.until is None
@@ -166,10 +161,12 @@ class Pipeline:
             if self._fetch.stands and self._settling.is_done:
                 self._barrier.step(now)
 
-    def leave(self) -> None:
-        """Stop fetching, await and settle what was handed over, sign off."""
+    def leave(self, *, given_back: bool = False) -> None:
+        """Stop fetching, await and settle what was handed over, sign off; ``given_back``: for another relay."""
         if self._phase in (Phase.LEAVING, Phase.LEFT):
             return
+        if given_back:
+            self._log.info("pipeline_given_back", cause="another relay drives fewer pipelines")
         self._fetch.forget()
         self._delivery.stop_handing_over()
         self._beside.leave()
@@ -248,12 +245,14 @@ class Pipeline:
     def _mind_the_lease(self, now: float) -> None:
         if self.lease.deadline:
             self._delivery.deadline = self.lease.deadline
-        if now >= self.lease.deadline and self.outstanding:
+        if now >= self.lease.deadline and (self.outstanding or self.lease.owned is not None):
             # Somebody else may drive this pipeline now: nothing of ours may follow what they send.
-            self._log.warning("lease_ran_out", in_flight=self.outstanding)
-            self._delivery.abandon()
-            self._beside.abandon()
+            in_flight = self.outstanding
+            if in_flight:
+                self._delivery.abandon()
+                self._beside.abandon()
             self.forget()
+            self._log.warning("lease_ran_out", in_flight=in_flight)
 
     # -- fetch and deliver ---------------------------------------------------------------------------
 

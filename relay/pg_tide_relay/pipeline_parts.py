@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,16 @@ from pg_tide_relay.postgres import Worker
 from pg_tide_relay.replay_store import ReplayOrder
 from pg_tide_relay.report import Reporter
 from pg_tide_relay.shards import Mine
+
+
+class Phase(Enum):
+    """Where a pipeline is in its life in this process."""
+
+    STANDING_BY = auto()  # the cursor is somebody else's, or not read yet
+    AWAITING = auto()  # it is ours; what was handed over under an earlier memory is not answered yet
+    RUNNING = auto()
+    LEAVING = auto()  # told to stop: deliver what was handed over, settle, sign off
+    LEFT = auto()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from itertools import islice
 from operator import itemgetter
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import psycopg
 import structlog
@@ -59,14 +59,27 @@ EXIT_FAILURE: Final = 1
 EXIT_CONFIGURATION: Final = 78
 
 
-def run(settings: RelaySettings) -> int:
-    """Run until SIGTERM or SIGINT; the exit code of the process."""
+class Stop(Protocol):
+    """Tells the relay to leave; may be called by any thread, and again."""
+
+    def __call__(self, *, now: bool) -> None:
+        """In order, or at once."""
+
+
+def run(settings: RelaySettings, *, listen: Callable[[Stop], None] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; the exit code of the process.
+
+    With ``listen``, which is given what stops the relay, signals only ever mean "in order": service managers send one
+    to each process of a service, beside what their parent says.
+    """
     failpoints.arm(dict(os.environ))
     collector.keep_out_of_the_way()
     supervisor = Supervisor(settings)
-    previous = {
-        number: signal.signal(number, supervisor.on_signal) for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    on_signal: Callable[[int, FrameType | None], None] = supervisor.on_signal
+    if listen is not None:
+        on_signal = lambda *_: supervisor.stop(now=False)  # noqa: E731
+        listen(supervisor.stop)
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         return supervisor.run()
     finally:
@@ -107,10 +120,19 @@ class Supervisor:
             drivers=drivers, environ=os.environ, allow_env=settings.allow_env, log=self._log
         )
         self._catalogue = Catalogue(
-            writer=self._writer, only=settings.pipelines, build=builder.build, on_answer=self._on_database
+            writer=self._writer,
+            only=settings.pipelines,
+            token=self._token,
+            build=builder.build,
+            on_answer=self._on_database,
+            clock=clock,
         )
         self._housekeeping = Housekeeping(
-            writer=self._writer, relay_id=settings.relay_id, token=self._token, log=cast(Log, self._log)
+            writer=self._writer,
+            relay_id=settings.relay_id,
+            token=self._token,
+            lease_ms=settings.lease_ms,
+            log=cast(Log, self._log),
         )
         self._refused: NotReadyError | None = None
         self._check_at = 0.0
@@ -127,6 +149,11 @@ class Supervisor:
         del number
         self._signals += 1
         # A timed wait that a signal interrupts may begin again without its time and never end: give it an answer.
+        self._inbox.put(_nothing)
+
+    def stop(self, *, now: bool) -> None:
+        """Leave in order, or now, as a signal would say; may be called by any thread, and again."""
+        self._signals = max(self._signals, 2 if now else 1)
         self._inbox.put(_nothing)
 
     def run(self) -> int:
@@ -148,8 +175,9 @@ class Supervisor:
                     return self._end(EXIT_OK if self._signals == 1 else EXIT_FAILURE)
                 continue
             self._look(now)
+            owns = any(lease.owned for lease in self._leases())
+            self._housekeeping.step(now, serves=self._catalogue.serves, owns=owns)
             self._catalogue.step(now)
-            self._housekeeping.step(now)
 
     def _leases(self) -> list[Lease]:
         return [pipeline.lease for pipeline in self._catalogue.running.values()]
@@ -314,6 +342,7 @@ class Supervisor:
         if self._drain_until == float("inf"):
             self._drain_until = now + self._settings.drain_timeout_s
             self._log.info("relay stops", in_flight=sum(pipeline.outstanding for pipeline in running))
+            self._housekeeping.withdraw()
         for pipeline in running:
             pipeline.leave()  # each time: one that was being loaded when the signal came is here only now
         if all(pipeline.left for pipeline in running):

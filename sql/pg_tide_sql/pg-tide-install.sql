@@ -493,6 +493,8 @@ create table tide.relay (
   started_at timestamptz not null default clock_timestamp(),
   seen_at    timestamptz not null default clock_timestamp(),
   ended_at   timestamptz,
+  lease_ms   integer     not null default 10000,
+  serves     integer[]   not null default '{}',
   constraint relay_pk primary key (relay_id)
 ) with (fillfactor = 50);
 comment on table tide.relay is 'Relay processes that work, or worked, on this database';
@@ -504,6 +506,8 @@ comment on column tide.relay.release is 'Its pg-tide release';
 comment on column tide.relay.started_at is 'When it started';
 comment on column tide.relay.seen_at is 'When it was last seen alive';
 comment on column tide.relay.ended_at is 'When it signed off; null: it runs, or it ended without a word';
+comment on column tide.relay.lease_ms is 'Length of its leases; not seen for so long, and without a lease, it gets no share of the pipelines';
+comment on column tide.relay.serves is 'Pipelines that it could drive: enabled, not excluded by its options, and their configuration can be used there';
 
 create table tide.role_grant (
   kind text not null,
@@ -2057,21 +2061,26 @@ end $$;
 comment on function tide.relay_drop(text) is 'Drops a pipeline. Its consumer group stays, with its place, until tide.group_drop';
 
 -- A relay says that it lives. A second process under the same id, while the first still lives, is refused.
-create function tide._relay_seen(relay_id text, token uuid, host text, pid integer, release text, alive_ms integer) returns boolean
+create function tide._relay_seen(
+  relay_id text, token uuid, host text, pid integer, release text, alive_ms integer,
+  lease_ms integer default 10000, serves integer[] default '{}')
+returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'off', true);
-  insert into tide.relay as r (relay_id, token, host, pid, release)
-  values (_relay_seen.relay_id, _relay_seen.token, _relay_seen.host, _relay_seen.pid, _relay_seen.release)
+  insert into tide.relay as r (relay_id, token, host, pid, release, lease_ms, serves)
+  values (_relay_seen.relay_id, _relay_seen.token, _relay_seen.host, _relay_seen.pid, _relay_seen.release,
+          _relay_seen.lease_ms, _relay_seen.serves)
   on conflict on constraint relay_pk do update
      set token = excluded.token, host = excluded.host, pid = excluded.pid, release = excluded.release, seen_at = clock_timestamp(),
-         ended_at = null, started_at = case when r.token = excluded.token then r.started_at else clock_timestamp() end
+         ended_at = null, lease_ms = excluded.lease_ms, serves = excluded.serves,
+         started_at = case when r.token = excluded.token then r.started_at else clock_timestamp() end
    where r.token = excluded.token or r.ended_at is not null
       or r.seen_at < clock_timestamp() - _relay_seen.alive_ms * interval '1 ms';
   return found;
 end $$;
-comment on function tide._relay_seen(text, uuid, text, integer, text, integer) is
-  'A relay says that it lives; false: another living process goes by the same id';
+comment on function tide._relay_seen(text, uuid, text, integer, text, integer, integer, integer[]) is
+  'A relay says that it lives, and which pipelines it could drive; false: another living process goes by the same id';
 
 create function tide._relay_ended(relay_id text, token uuid) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -3574,12 +3583,13 @@ create view tide.relays as
               else 'standby' end as state,
          array(select distinct p.name from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
                 where c.owner_token = r.token and c.lease_until >= clock_timestamp() order by p.name) as pipelines,
+         array(select p.name from tide.pipeline p where p.pipeline_id = any(r.serves) order by p.name) as serves,
          array(select format('%s%s from %s at %s', p.name, case when c.shards > 1 then ' shard ' || c.shard end, c.taken_over_from, c.taken_over_at)
                  from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
                 where c.owner = r.relay_id and c.taken_over_at is not null order by c.taken_over_at) as take_overs
     from tide.relay r;
 comment on view tide.relays is
-  'Relay processes: owner, standby, ended (signed off) or lost; take_overs: pipelines taken from a relay that had not signed off';
+  'Relay processes: owner, standby, ended (signed off) or lost; serves: pipelines that it could drive; take_overs: pipelines taken from a relay that had not signed off';
 
 -- Pending messages of one cursor: committed, and not settled. Each part stops at 100,001. Without an open window its
 -- end is prev itself. Four parts without a row in common: the window's messages that began after prev, its stragglers,
@@ -8149,7 +8159,7 @@ begin
   end if;
   execute format('grant execute on function tide.retention_run, tide.dlq_retention_run to %I', _grant_kind.role);
   if _grant_kind.kind = 'relay' then
-    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter, tide.replay_request to %I', _grant_kind.role);
+    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter, tide.replay_request, tide.relay to %I', _grant_kind.role);
     execute format('grant execute on function tide._timeline, tide._flush, tide._cursor_acquire, tide._cursor_renew, tide._cursor_release, '
       || 'tide._cursor_settle, tide._cursor_settle_window, tide._cursor_open, tide._shards_pass, tide._group_position, tide._dead_letters_add, '
       || 'tide._redrive_settle, tide._replay_begin, tide._replay_page, tide._replay_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);

@@ -199,6 +199,17 @@ class Campaign:
         found: dict[str, Any] = row[0]
         return found
 
+    def cursor(self) -> dict[str, Any]:
+        """The row of its cursor."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "select to_jsonb(c) from tide.cursor c join tide.pipeline p using (group_id) where p.name = %s",
+                [self.pipeline],
+            ).fetchone()
+        assert row is not None
+        found: dict[str, Any] = row[0]
+        return found
+
     # -- judgement -----------------------------------------------------------------------------------
 
     def records(self) -> list[Message]:

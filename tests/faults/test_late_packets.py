@@ -1,6 +1,7 @@
 """An owner that is stopped or cut off, its successor, and what comes late: what is promised, and what is not."""
 
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from faults.campaign import Campaign
+from faults.campaign import BATCH_SIZE, BATCHES_IN_FLIGHT, Campaign
 from faults.conftest import NewCampaign
 from faults.faultproxy import FaultProxy
 from fix_kafka import NewKafka
@@ -19,6 +20,7 @@ from pg_tide_dev.kafka import KafkaServer
 from waiting import eventually, for_all_of
 
 STOPS = 4
+WINDOW = BATCHES_IN_FLIGHT * BATCH_SIZE
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,74 @@ def test_hazard_05_an_owner_cut_off_takes_back_what_it_has_sent_when_its_lease_e
         ledger = campaign.ledger()
         assert [record.identity.id for record in campaign.arrived()] == ids
         assert ledger.stale_keys() == ()
+
+
+def header_of(message_id: int) -> bytes:
+    """The header that names a message, as a record batch has it: lengths are zigzag varints."""
+    number = b"%d" % message_id
+    return b"pg_tide_id" + bytes([2 * len(number)]) + number
+
+
+def frozen_with_a_full_queue(
+    campaign: Campaign, network: Network, progress: Progress, frozen_s: float = 0.0
+) -> None:
+    """The owner's first request is kept in the network and its queue is full; another takes over while it sleeps.
+
+    When it wakes, its client finds the answer and has a queue to send, and Python has reports to serve.
+    """
+    owner = campaign.start_relay("--relay-id", "sleeper")
+    owner.wait_for("pipeline_acquired")
+    campaign.publish_one_by_one(5)
+    eventually(lambda: len(campaign.arrived()) == 5)
+    network.proxy.hold()
+    campaign.publish_many(WINDOW, keys=3)
+    ids = [one.identity.id for one in campaign.ledger().committed]
+    eventually(lambda: header_of(ids[BATCH_SIZE]) in network.proxy.kept)
+    for_all_of(0.3, lambda: owner.exit_code is None)  # the rest lies in its queue by now
+    owner.pause()
+    on_the_wire = sum(header_of(one) in network.proxy.kept for one in ids)
+    stopped = time.monotonic()
+    successor = campaign.start_relay("--relay-id", "successor")
+    campaign.wait_until_delivered(successor)
+    for_all_of(frozen_s - (time.monotonic() - stopped), lambda: successor.exit_code is None)
+    network.proxy.release()
+    eventually(lambda: len(campaign.arrived()) == len(ids) + on_the_wire)
+
+    owner.resume()
+    ran_out = owner.wait_for("lease_ran_out")
+    assert ran_out["in_flight"] >= WINDOW  # not one report was served before
+    campaign.publish_one_by_one(3)
+    campaign.wait_until_delivered(successor)
+    ledger = campaign.ledger()
+    late = ledger.duplicates - on_the_wire
+    progress(f"{WINDOW} in flight, {on_the_wire} of them on the wire; sent after it woke: {late}")
+    assert ledger.verdict.is_clean, str(ledger.verdict)
+    assert late <= WINDOW - on_the_wire
+    cursor = campaign.cursor()
+    assert (cursor["owner"], cursor["epoch"], cursor["taken_over_from"]) == ("successor", 2, "sleeper")
+    assert not owner.lines("cursor_changed")  # it has not even tried to settle
+    with campaign.connect() as session:
+        shown = session.execute(
+            "select take_overs[1] from tide.relays where relay_id = 'successor'"
+        ).fetchone()
+    assert shown is not None
+    assert shown[0].startswith(f"{campaign.pipeline} from sleeper at ")
+
+
+def test_an_owner_frozen_with_a_full_queue_checks_its_lease_first_when_it_wakes(
+    database18: Database, network: Network, new_campaign: NewCampaign, progress: Progress
+) -> None:
+    """It serves no report, takes its queue back, and settles nothing. What its client's own thread was quicker with
+    are copies, in order among themselves."""
+    frozen_with_a_full_queue(new_campaign(database18.dsn, network.bootstrap), network, progress)
+
+
+@pytest.mark.nightly
+def test_an_owner_frozen_for_half_a_minute_with_a_full_queue_does_no_other_harm(
+    database18: Database, network: Network, new_campaign: NewCampaign, progress: Progress
+) -> None:
+    """Longer than connections to the database are silent without a question whether they are there."""
+    frozen_with_a_full_queue(new_campaign(database18.dsn, network.bootstrap), network, progress, frozen_s=30)
 
 
 def acquisitions(relay: Relay) -> int:

@@ -16,6 +16,7 @@ ROW_SCHEMA = """select tide.row_schema_set('orders', '[{"name": "id", "type": "b
 RELAY_FILES = ("poll.sql", "relay.sql", "topics.sql", "preview.sql", "verify.sql")
 VALUES = {
     "alive_ms": 1000,
+    "serves": [1],
     "cur": "10:10:",
     "epoch": 1,
     "first_id": 1,

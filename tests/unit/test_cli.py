@@ -44,7 +44,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[RelaySettings]:
         settings.append(given)
         return 0
 
-    monkeypatch.setattr(cli, "run_relay", end_at_once)
     monkeypatch.setattr(run_command, "run_relay", end_at_once)
     return settings
 
@@ -190,7 +189,15 @@ def test_nothing_at_all_is_wrong_usage_and_says_how_to_go_on(started: list[Relay
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--lease-ms", "10"], ["--drain-timeout", "-1"], ["--poll-interval-ms", "0"], ["--relay-id", "x" * 256]],
+    [
+        ["--lease-ms", "10"],
+        ["--drain-timeout", "-1"],
+        ["--poll-interval-ms", "0"],
+        ["--relay-id", "x" * 256],
+        ["--processes", "0"],
+        ["--processes", "65"],
+        ["--processes", "2", "--relay-id", "x" * 254],
+    ],
 )
 def test_a_setting_out_of_range_is_wrong_usage(started: list[RelaySettings], arguments: list[str]) -> None:
     assert pg_tide("run", *arguments).exit_code == 2

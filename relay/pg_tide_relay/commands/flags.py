@@ -102,14 +102,19 @@ class LogFlags:
         ),
     ] = False
 
-    def configure(self) -> None:
-        """Set up logging as the flags say."""
+    @property
+    def level(self) -> LogLevel:
+        """The least important lines that are logged, as the flags say."""
         number = _LEVELS.index(self.log_level)
         if self.verbose:
             number = max(number - 1, 0)
         if self.quiet:
             number = max(number, _LEVELS.index("warning"))
-        logs.configure(self.log_format, _LEVELS[number])
+        return _LEVELS[number]
+
+    def configure(self) -> None:
+        """Set up logging as the flags say."""
+        logs.configure(self.log_format, self.level)
 
 
 def with_flags(command: Callable[..., None]) -> Callable[..., None]:

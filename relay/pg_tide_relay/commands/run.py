@@ -65,6 +65,19 @@ class RunFlags:
             rich_help_panel=_PANEL,
         ),
     ] = 10_000
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            envvar="PG_TIDE_PROCESSES",
+            metavar="N",
+            min=1,
+            max=64,
+            help="Run so many relays, each a process of its own: they share the pipelines evenly. One that dies is "
+            "started again.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = 1
     drain_timeout: Annotated[
         float,
         typer.Option(
@@ -105,13 +118,12 @@ def run(database: DatabaseFlags, flags: RunFlags, log: LogFlags) -> None:
     """Run the relay: deliver the messages of every enabled pipeline to Kafka, until it is stopped.
 
     Everything about pipelines is configured in SQL (tide.relay_set_outbox), and changes are picked up while
-    running. Several relays may run on one database: each pipeline has one owner, the others stand by.
+    running. Several relays may run on one database: they share its pipelines evenly.
 
     SIGTERM or SIGINT: stop fetching, wait for what was sent (--drain-timeout), settle it, exit 0; a second
     signal ends at once. A database or a Kafka cluster that is away is waited for.
     """
-    del log
-    raise typer.Exit(run_relay(relay_settings(database, flags)))
+    raise typer.Exit(run_relays(database, flags, log))
 
 
 def relay_settings(database: DatabaseFlags, flags: RunFlags) -> RelaySettings:
@@ -130,6 +142,20 @@ def relay_settings(database: DatabaseFlags, flags: RunFlags) -> RelaySettings:
         )
     except ValueError as error:
         raise CommandError(str(error), cure="see: pg-tide run --help", code=ExitCode.USAGE) from None
+
+
+def run_relays(database: DatabaseFlags, flags: RunFlags, log: LogFlags) -> int:
+    """Run one relay, or a parent of several, until stopped; the exit code."""
+    settings = relay_settings(database, flags)
+    if flags.processes == 1:
+        return run_relay(settings)
+    from pg_tide_relay.processes import Processes  # noqa: PLC0415
+
+    try:
+        parent = Processes(settings, flags.processes, log_format=log.log_format, log_level=log.level)
+    except ValueError as error:
+        raise CommandError(str(error), cure="give a shorter --relay-id", code=ExitCode.USAGE) from None
+    return parent.run()
 
 
 def run_relay(settings: RelaySettings) -> int:

@@ -403,6 +403,8 @@ create table tide.relay (
   started_at timestamptz not null default clock_timestamp(),
   seen_at    timestamptz not null default clock_timestamp(),
   ended_at   timestamptz,
+  lease_ms   integer     not null default 10000,
+  serves     integer[]   not null default '{}',
   constraint relay_pk primary key (relay_id)
 ) with (fillfactor = 50);
 comment on table tide.relay is 'Relay processes that work, or worked, on this database';
@@ -414,6 +416,8 @@ comment on column tide.relay.release is 'Its pg-tide release';
 comment on column tide.relay.started_at is 'When it started';
 comment on column tide.relay.seen_at is 'When it was last seen alive';
 comment on column tide.relay.ended_at is 'When it signed off; null: it runs, or it ended without a word';
+comment on column tide.relay.lease_ms is 'Length of its leases; not seen for so long, and without a lease, it gets no share of the pipelines';
+comment on column tide.relay.serves is 'Pipelines that it could drive: enabled, not excluded by its options, and their configuration can be used there';
 
 create table tide.role_grant (
   kind text not null,

@@ -204,21 +204,26 @@ end $$;
 comment on function tide.relay_drop(text) is 'Drops a pipeline. Its consumer group stays, with its place, until tide.group_drop';
 
 -- A relay says that it lives. A second process under the same id, while the first still lives, is refused.
-create function tide._relay_seen(relay_id text, token uuid, host text, pid integer, release text, alive_ms integer) returns boolean
+create function tide._relay_seen(
+  relay_id text, token uuid, host text, pid integer, release text, alive_ms integer,
+  lease_ms integer default 10000, serves integer[] default '{}')
+returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('synchronous_commit', 'off', true);
-  insert into tide.relay as r (relay_id, token, host, pid, release)
-  values (_relay_seen.relay_id, _relay_seen.token, _relay_seen.host, _relay_seen.pid, _relay_seen.release)
+  insert into tide.relay as r (relay_id, token, host, pid, release, lease_ms, serves)
+  values (_relay_seen.relay_id, _relay_seen.token, _relay_seen.host, _relay_seen.pid, _relay_seen.release,
+          _relay_seen.lease_ms, _relay_seen.serves)
   on conflict on constraint relay_pk do update
      set token = excluded.token, host = excluded.host, pid = excluded.pid, release = excluded.release, seen_at = clock_timestamp(),
-         ended_at = null, started_at = case when r.token = excluded.token then r.started_at else clock_timestamp() end
+         ended_at = null, lease_ms = excluded.lease_ms, serves = excluded.serves,
+         started_at = case when r.token = excluded.token then r.started_at else clock_timestamp() end
    where r.token = excluded.token or r.ended_at is not null
       or r.seen_at < clock_timestamp() - _relay_seen.alive_ms * interval '1 ms';
   return found;
 end $$;
-comment on function tide._relay_seen(text, uuid, text, integer, text, integer) is
-  'A relay says that it lives; false: another living process goes by the same id';
+comment on function tide._relay_seen(text, uuid, text, integer, text, integer, integer, integer[]) is
+  'A relay says that it lives, and which pipelines it could drive; false: another living process goes by the same id';
 
 create function tide._relay_ended(relay_id text, token uuid) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$

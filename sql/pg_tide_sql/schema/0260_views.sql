@@ -95,12 +95,13 @@ create view tide.relays as
               else 'standby' end as state,
          array(select distinct p.name from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
                 where c.owner_token = r.token and c.lease_until >= clock_timestamp() order by p.name) as pipelines,
+         array(select p.name from tide.pipeline p where p.pipeline_id = any(r.serves) order by p.name) as serves,
          array(select format('%s%s from %s at %s', p.name, case when c.shards > 1 then ' shard ' || c.shard end, c.taken_over_from, c.taken_over_at)
                  from tide.cursor c join tide.pipeline p on p.group_id = c.group_id
                 where c.owner = r.relay_id and c.taken_over_at is not null order by c.taken_over_at) as take_overs
     from tide.relay r;
 comment on view tide.relays is
-  'Relay processes: owner, standby, ended (signed off) or lost; take_overs: pipelines taken from a relay that had not signed off';
+  'Relay processes: owner, standby, ended (signed off) or lost; serves: pipelines that it could drive; take_overs: pipelines taken from a relay that had not signed off';
 
 -- Pending messages of one cursor: committed, and not settled. Each part stops at 100,001. Without an open window its
 -- end is prev itself. Four parts without a row in common: the window's messages that began after prev, its stragglers,

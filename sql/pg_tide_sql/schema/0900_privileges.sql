@@ -36,7 +36,7 @@ begin
   end if;
   execute format('grant execute on function tide.retention_run, tide.dlq_retention_run to %I', _grant_kind.role);
   if _grant_kind.kind = 'relay' then
-    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter, tide.replay_request to %I', _grant_kind.role);
+    execute format('grant select on tide.outbox, tide.consumer_group, tide.cursor, tide.pipeline, tide.dead_letter, tide.replay_request, tide.relay to %I', _grant_kind.role);
     execute format('grant execute on function tide._timeline, tide._flush, tide._cursor_acquire, tide._cursor_renew, tide._cursor_release, '
       || 'tide._cursor_settle, tide._cursor_settle_window, tide._cursor_open, tide._shards_pass, tide._group_position, tide._dead_letters_add, '
       || 'tide._redrive_settle, tide._replay_begin, tide._replay_page, tide._replay_settle, tide._relay_seen, tide._relay_ended, tide._pipeline_report to %I', _grant_kind.role);

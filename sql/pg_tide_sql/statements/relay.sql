@@ -17,13 +17,26 @@ select (select i.name from tide.installation i)
 
 -- name: pipeline_versions
 -- A row for each shard, with the division that it is driven under, whether there are dead letters to send, and the replay that
--- runs or is next, which is the first shard's: what an administrator asked for is begun, and what was cancelled ends, within the second.
+-- runs or is next, which is the first shard's: what an administrator asked for is begun, and what was cancelled ends, within the
+-- second. And with what decides which relay drives which cursor: the owner while nobody else may have it, and the relays that
+-- live and could.
 select p.pipeline_id, p.name, p.version, p.enabled,
        exists (select from tide.dead_letter d where d.pipeline_id = p.pipeline_id and d.state = 'redriving') as redriving,
        c.shard, c.division,
        case when c.shard = 0 then
-         (select min(r.replay_id) from tide.replay_request r where r.pipeline_id = p.pipeline_id and r.state in ('waiting', 'running')) end as replay
-  from tide.pipeline p join tide.cursor c on c.group_id = p.group_id order by p.pipeline_id, c.shard
+         (select min(r.replay_id) from tide.replay_request r where r.pipeline_id = p.pipeline_id and r.state in ('waiting', 'running')) end as replay,
+       case when t.ends_at >= clock_timestamp() then c.owner_token end as owner,
+       coalesce(extract(epoch from t.ends_at - clock_timestamp()), 0)::float8 as free_in_s, coalesce(a.able, '{}') as able
+  from tide.pipeline p
+  join tide.cursor c on c.group_id = p.group_id
+  cross join lateral (select c.lease_until + c.takeover_ms * interval '1 ms' as ends_at) t
+  left join (select s.pipeline_id, array_agg(r.token) as able
+               from tide.relay r cross join unnest(r.serves) s (pipeline_id)
+              where r.ended_at is null
+                and (r.seen_at > clock_timestamp() - r.lease_ms * interval '1 ms'
+                     or r.token in (select l.owner_token from tide.cursor l where l.lease_until > clock_timestamp()))
+              group by s.pipeline_id) a on a.pipeline_id = p.pipeline_id
+ order by p.pipeline_id, c.shard
 
 -- name: pipeline_load
 -- With the columns of a stored row schema in the place of its version: the relay knows no versions of them. One statement
@@ -110,7 +123,8 @@ select r.state
 select r.pipeline, r.removed from tide.dlq_retention_run() r
 
 -- name: relay_seen
-select tide._relay_seen(%(relay_id)s, %(token)s::uuid, %(host)s, %(pid)s::int, %(release)s, %(alive_ms)s::int)
+select tide._relay_seen(%(relay_id)s, %(token)s::uuid, %(host)s, %(pid)s::int, %(release)s, %(alive_ms)s::int,
+  %(lease_ms)s::int, %(serves)s::int[])
 
 -- name: relay_ended
 select tide._relay_ended(%(relay_id)s, %(token)s::uuid)

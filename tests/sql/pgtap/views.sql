@@ -1,6 +1,6 @@
 -- The views that operators look at.
 begin;
-select plan(47);
+select plan(48);
 
 select columns_are('tide', 'outboxes', array['outbox', 'enabled', 'retention_hours', 'max_payload_bytes', 'drop_without_group', 'contract', 'slots', 'slot', 'slot_since',
   'message_table', 'retained_bytes', 'last_emptied_at', 'dropped_to', 'created_at', 'created_by']::name[], 'columns of tide.outboxes');
@@ -11,7 +11,7 @@ select columns_are('tide', 'shards', array['pipeline', 'outbox', 'consumer_group
   'columns of tide.shards');
 select columns_are('tide', 'consumer_groups', array['consumer_group', 'outbox', 'pipeline', 'prev', 'cur', 'first_id', 'last_id', 'replay_from', 'replay_last',
   'generation', 'epoch', 'timeline', 'settled_at', 'doubt', 'created_at', 'created_by', 'shard', 'shards']::name[], 'columns of tide.consumer_groups');
-select columns_are('tide', 'relays', array['relay_id', 'host', 'pid', 'release', 'started_at', 'seen_at', 'ended_at', 'state', 'pipelines', 'take_overs']::name[],
+select columns_are('tide', 'relays', array['relay_id', 'host', 'pid', 'release', 'started_at', 'seen_at', 'ended_at', 'state', 'pipelines', 'serves', 'take_overs']::name[],
   'columns of tide.relays');
 select columns_are('tide', 'lag', array['pipeline', 'outbox', 'consumer_group', 'pending', 'pending_text', 'oldest_at', 'oldest_age', 'settled_at']::name[],
   'columns of tide.lag');
@@ -121,6 +121,8 @@ select results_eq($$select consumer_group, outbox, pipeline, doubt from tide.con
 select ok(tide._relay_seen('relay-1', '00000000-0000-4000-8000-000000000001', 'host-1', 42, '0.1.0', 10000), 'a relay says that it lives');
 select results_eq($$select relay_id, host, pid, release, state, pipelines, take_overs from tide.relays$$,
   $$values ('relay-1'::text, 'host-1'::text, 42, '0.1.0'::text, 'standby'::text, '{}'::text[], '{}'::text[])$$, 'one that owns nothing stands by');
+select ok(tide._relay_seen('relay-1', '00000000-0000-4000-8000-000000000001', 'host-1', 42, '0.1.0', 10000, 5000, array(select pipeline_id from tide.pipeline)), 'a relay says what it could drive');
+select results_eq($$select v.state, v.serves, r.lease_ms from tide.relays v join tide.relay r using (relay_id)$$, $$values ('standby'::text, array['p'], 5000)$$, 'which is shown');
 select own('relay-1', 60000);
 update tide.cursor set taken_over_from = 'relay-0', taken_over_at = '2001-01-01 00:00:00+00', stamp = pg_current_xact_id()::xid;
 select results_eq($$select state, pipelines, take_overs[1] like 'p from relay-0 at 200%' from tide.relays$$, $$values ('owner'::text, array['p'], true)$$,
