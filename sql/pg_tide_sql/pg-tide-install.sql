@@ -417,73 +417,6 @@ comment on column tide.pipeline_state.next_attempt_at is 'When the next attempt 
 comment on column tide.pipeline_state.throttled_ms is 'The longest that a quota of the cluster made the relay wait, of late; null: it does not';
 comment on column tide.pipeline_state.since is 'Since when the pipeline is in this state';
 
-create table tide.dead_letter (
-  dead_letter_id bigint      generated always as identity,
-  pipeline_id    integer     not null,
-  message_id     bigint      not null,
-  created_at     timestamptz not null,
-  state          text        not null,
-  parks          boolean     not null,
-  ordering_key   bytea,
-  op             text        not null,
-  key            text,
-  dedup_key      text,
-  payload        text,
-  old_payload    text,
-  headers        text,
-  topic          text,
-  error_class    text,
-  error_code     text,
-  error          text,
-  attempts       integer     not null,
-  version        bigint      not null,
-  died_at        timestamptz not null default clock_timestamp(),
-  changed_at     timestamptz not null default clock_timestamp(),
-  changed_by     text        not null default session_user,
-  reason         text,
-  constraint dead_letter_pk primary key (dead_letter_id),
-  constraint dead_letter_message_unique unique (pipeline_id, message_id, created_at),
-  constraint dead_letter_pipeline_fk foreign key (pipeline_id) references tide.pipeline (pipeline_id) on delete cascade,
-  constraint dead_letter_state_known check (state in ('dead', 'parked', 'redriving', 'redriven', 'discarded')),
-  constraint dead_letter_parks_key check (ordering_key is not null or not parks),
-  constraint dead_letter_parked_waits check (parks or state <> 'parked')
-);
-create index dead_letter_open on tide.dead_letter (pipeline_id, message_id) where state in ('dead', 'parked', 'redriving');
-create index dead_letter_redriving on tide.dead_letter (pipeline_id, message_id) where state = 'redriving';
-create index dead_letter_parked on tide.dead_letter (pipeline_id, ordering_key, message_id) where parks and state in ('dead', 'parked', 'redriving');
-create index dead_letter_closed on tide.dead_letter (pipeline_id, changed_at) where state in ('redriven', 'discarded');
-comment on sequence tide.dead_letter_dead_letter_id_seq is 'Numbers of dead letters';
-comment on index tide.dead_letter_open is 'Those that wait for a decision, or for their turn';
-comment on index tide.dead_letter_redriving is 'Those that the relay is to send: asked for twice a second, and nearly always empty';
-comment on index tide.dead_letter_parked is 'What waits behind which ordering key, in order';
-comment on index tide.dead_letter_closed is 'What retention removes';
-comment on table tide.dead_letter is
-  'Messages that could not be delivered, and those that wait behind them, with everything needed to send them again; see docs/dead-letters.md';
-comment on column tide.dead_letter.dead_letter_id is 'Number of the dead letter';
-comment on column tide.dead_letter.pipeline_id is 'The pipeline that could not deliver it';
-comment on column tide.dead_letter.message_id is 'Id of the message';
-comment on column tide.dead_letter.created_at is 'When it was published; with the id it identifies the message for ever';
-comment on column tide.dead_letter.state is
-  'dead: waits for a decision; parked: waits behind an earlier one of its key; redriving: the relay is to send it; redriven: it was acknowledged; discarded';
-comment on column tide.dead_letter.parks is 'Whether later messages of its ordering key wait for it';
-comment on column tide.dead_letter.ordering_key is 'The record''s key; where it could not be computed the message''s key, else its dedup key';
-comment on column tide.dead_letter.op is 'insert, update or delete';
-comment on column tide.dead_letter.key is 'The message''s key';
-comment on column tide.dead_letter.dedup_key is 'Its dedup key';
-comment on column tide.dead_letter.payload is 'Its payload';
-comment on column tide.dead_letter.old_payload is 'Its payload before an update or delete';
-comment on column tide.dead_letter.headers is 'Its own headers: a JSON object of strings';
-comment on column tide.dead_letter.topic is 'The topic that it was for, where that is known';
-comment on column tide.dead_letter.error_class is 'Class of the error: message or destination; null while it was never tried';
-comment on column tide.dead_letter.error_code is 'Kafka''s name of the error, where it has one';
-comment on column tide.dead_letter.error is 'What happened the last time';
-comment on column tide.dead_letter.attempts is 'How often its delivery was given up; 0 for one that only waits';
-comment on column tide.dead_letter.version is 'Version of the pipeline that tried it last';
-comment on column tide.dead_letter.died_at is 'When delivery was given up last; of one that only waits: since when';
-comment on column tide.dead_letter.changed_at is 'When its state changed last';
-comment on column tide.dead_letter.changed_by is 'The session user who changed it; a relay''s role for what relays do';
-comment on column tide.dead_letter.reason is 'Why it was discarded';
-
 create table tide.relay (
   relay_id   text        not null,
   token      uuid        not null,
@@ -2593,6 +2526,73 @@ comment on function tide.group_reshard(text, text) is
 -- The rule for one ordering key that parks: its open dead letters go in id order, none before an earlier one that is dead,
 -- and the key's new messages join them until none is open.
 -- Locks: rows of tide.dead_letter, in the order of their messages.
+
+create table tide.dead_letter (
+  dead_letter_id bigint      generated always as identity,
+  pipeline_id    integer     not null,
+  message_id     bigint      not null,
+  created_at     timestamptz not null,
+  state          text        not null,
+  parks          boolean     not null,
+  ordering_key   bytea,
+  op             text        not null,
+  key            text,
+  dedup_key      text,
+  payload        text,
+  old_payload    text,
+  headers        text,
+  topic          text,
+  error_class    text,
+  error_code     text,
+  error          text,
+  attempts       integer     not null,
+  version        bigint      not null,
+  died_at        timestamptz not null default clock_timestamp(),
+  changed_at     timestamptz not null default clock_timestamp(),
+  changed_by     text        not null default session_user,
+  reason         text,
+  constraint dead_letter_pk primary key (dead_letter_id),
+  constraint dead_letter_message_unique unique (pipeline_id, message_id, created_at),
+  constraint dead_letter_pipeline_fk foreign key (pipeline_id) references tide.pipeline (pipeline_id) on delete cascade,
+  constraint dead_letter_state_known check (state in ('dead', 'parked', 'redriving', 'redriven', 'discarded')),
+  constraint dead_letter_parks_key check (ordering_key is not null or not parks),
+  constraint dead_letter_parked_waits check (parks or state <> 'parked')
+);
+create index dead_letter_open on tide.dead_letter (pipeline_id, message_id) where state in ('dead', 'parked', 'redriving');
+create index dead_letter_redriving on tide.dead_letter (pipeline_id, message_id) where state = 'redriving';
+create index dead_letter_parked on tide.dead_letter (pipeline_id, ordering_key, message_id) where parks and state in ('dead', 'parked', 'redriving');
+create index dead_letter_closed on tide.dead_letter (pipeline_id, changed_at) where state in ('redriven', 'discarded');
+comment on sequence tide.dead_letter_dead_letter_id_seq is 'Numbers of dead letters';
+comment on index tide.dead_letter_open is 'Those that wait for a decision, or for their turn';
+comment on index tide.dead_letter_redriving is 'Those that the relay is to send: asked for twice a second, and nearly always empty';
+comment on index tide.dead_letter_parked is 'What waits behind which ordering key, in order';
+comment on index tide.dead_letter_closed is 'What retention removes';
+comment on table tide.dead_letter is
+  'Messages that could not be delivered, and those that wait behind them, with everything needed to send them again; see docs/dead-letters.md';
+comment on column tide.dead_letter.dead_letter_id is 'Number of the dead letter';
+comment on column tide.dead_letter.pipeline_id is 'The pipeline that could not deliver it';
+comment on column tide.dead_letter.message_id is 'Id of the message';
+comment on column tide.dead_letter.created_at is 'When it was published; with the id it identifies the message for ever';
+comment on column tide.dead_letter.state is
+  'dead: waits for a decision; parked: waits behind an earlier one of its key; redriving: the relay is to send it; redriven: it was acknowledged; discarded';
+comment on column tide.dead_letter.parks is 'Whether later messages of its ordering key wait for it';
+comment on column tide.dead_letter.ordering_key is 'The record''s key; where it could not be computed the message''s key, else its dedup key';
+comment on column tide.dead_letter.op is 'insert, update or delete';
+comment on column tide.dead_letter.key is 'The message''s key';
+comment on column tide.dead_letter.dedup_key is 'Its dedup key';
+comment on column tide.dead_letter.payload is 'Its payload';
+comment on column tide.dead_letter.old_payload is 'Its payload before an update or delete';
+comment on column tide.dead_letter.headers is 'Its own headers: a JSON object of strings';
+comment on column tide.dead_letter.topic is 'The topic that it was for, where that is known';
+comment on column tide.dead_letter.error_class is 'Class of the error: message or destination; null while it was never tried';
+comment on column tide.dead_letter.error_code is 'Kafka''s name of the error, where it has one';
+comment on column tide.dead_letter.error is 'What happened the last time';
+comment on column tide.dead_letter.attempts is 'How often its delivery was given up; 0 for one that only waits';
+comment on column tide.dead_letter.version is 'Version of the pipeline that tried it last';
+comment on column tide.dead_letter.died_at is 'When delivery was given up last; of one that only waits: since when';
+comment on column tide.dead_letter.changed_at is 'When its state changed last';
+comment on column tide.dead_letter.changed_by is 'The session user who changed it; a relay''s role for what relays do';
+comment on column tide.dead_letter.reason is 'Why it was discarded';
 
 -- Called behind a settle, in its transaction: the cursor's row is locked and ours. Null: the pipeline is gone.
 -- A message that dies again (a rewind, a redrive) keeps its row and counts on.
