@@ -75,6 +75,7 @@ dead_letters      what becomes of a message that can't be delivered, and which k
 refusals          why a pipeline does not begin where its cursor stands
 redrive           sending dead letters again, beside the messages
 beside            redrives and replays together, as the pipeline drives them
+stuck             a producer that comes no further although the cluster answers others
 recovery          what the reports of a producer that failed mean for its messages
 producer_end      emptying and closing a producer so that nothing of it lands behind its successor
 backoff           growing pauses, by chance a little shorter

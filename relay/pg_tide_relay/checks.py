@@ -9,10 +9,12 @@ from pg_tide_relay.backoff import Backoff
 from pg_tide_relay.config.models import PipelineConfig
 from pg_tide_relay.config.registry_models import SchemaRegistryConfig
 from pg_tide_relay.delivery_state import Trouble
+from pg_tide_relay.kafka_config import admin_properties
 from pg_tide_relay.produce import RecordProducer
 from pg_tide_relay.route import compile_topic
 from pg_tide_relay.schema_checks import SchemaChecks
 from pg_tide_relay.schemas import Answer, Question, Schemas
+from pg_tide_relay.stuck import Stuck, leaders_answer
 from pg_tide_relay.topics import TopicChecks, topic_checks
 
 
@@ -36,9 +38,12 @@ def ahead_of(config: PipelineConfig, outbox: str, schemas: Schemas) -> Ahead:
 class Checks:
     """The checks of one pipeline's delivery."""
 
-    def __init__(self, topics: TopicChecks, schemas: SchemaChecks | None, topic: str | None) -> None:
+    def __init__(
+        self, topics: TopicChecks, schemas: SchemaChecks | None, topic: str | None, stuck: Stuck | None = None
+    ) -> None:
         """``schemas``: None where the configuration names no registry."""
         self.topics = topics
+        self._stuck = stuck
         self._schemas = schemas
         self._topic = topic
 
@@ -60,6 +65,10 @@ class Checks:
         """Delivery can't go on without this answer."""
         assert self._schemas is not None, "no wire format asks where no registry is configured"
         self._schemas.want(question)
+
+    def is_stuck(self, handed_over: int, outstanding: int) -> bool:
+        """Whether the producer comes no further although the cluster answers others."""
+        return self._stuck is not None and self._stuck.is_so(handed_over, outstanding, self.topics.ready)
 
     def cancel(self) -> None:
         """Delivery waits for nothing any more."""
@@ -95,11 +104,12 @@ def checks_of(
 ) -> Checks:
     """The checks that a pipeline's configuration asks for."""
     topics = topic_checks(config, pipeline, worker, clock)
+    stuck = Stuck(partial(leaders_answer, admin_properties(config, pipeline)), worker, clock)
     if config.schema_registry.url is None:
-        return Checks(topics, None, ahead.topic)
+        return Checks(topics, None, ahead.topic, stuck)
     ask, backoff = partial(_ask, config.schema_registry), Backoff(config.retry)
     schemas = SchemaChecks(ahead.schemas or Schemas(), ask, clock, backoff)
-    return Checks(topics, schemas, ahead.topic)
+    return Checks(topics, schemas, ahead.topic, stuck)
 
 
 def _ask(config: SchemaRegistryConfig, question: Question) -> Answer:

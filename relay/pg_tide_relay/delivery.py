@@ -142,10 +142,7 @@ class Delivery:
         self._advance()
 
     def poll(self, timeout_s: float) -> None:
-        """Serve reports, go on with whatever is under way, hand over more.
-
-        Waits at most this long, and not at all when there is nothing to wait for.
-        """
+        """Serve reports, go on, hand over more; waits at most this long, and not at all where nothing is to come."""
         if not self._status.is_last:
             self._wait(timeout_s)
             self._advance()
@@ -155,10 +152,9 @@ class Delivery:
         return self._window.take_settled()
 
     def forget(self) -> None:
-        """Drop all batches: what they were read with can't be trusted any more.
+        """Drop all batches: what they were read with can't be trusted any more; the producer is kept.
 
-        The producer is kept, and what it was given is awaited before ``can_accept`` is true again: it may
-        arrive and be sent once more, but never behind a newer record of its key.
+        What it was given is awaited before ``can_accept`` is true again: then none comes behind a newer record.
         """
         self._stopped_by = None
         self._window.clear()
@@ -236,7 +232,10 @@ class Delivery:
                 self._deliver()
             return
         self._take_events(self._producer)
-        if self._failures or self._producer.fatal:
+        is_stuck = self._checks.is_stuck(self._hand_over.count, self._producer.outstanding())
+        if is_stuck:
+            self._log.warning("producer_stuck", cause="the leaders answer others: a new producer takes over")
+        if self._failures or self._producer.fatal or is_stuck:
             self._give_up(self._producer)
             return
         if self._contact.notice(self._hand_over.count, self._producer.outstanding()):
