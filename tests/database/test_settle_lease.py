@@ -2,11 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
+from psycopg.sql import SQL
 
 from database.reading import Relay, Scene
 from fix_postgres import NewPostgres, install_schema
 from pg_tide_relay.settle import Acquired, NotAcquired, NotOwnerError
+from waiting import eventually
 
 LEASE_MS = 30_000
 TAKEOVER_MS = 10_000
@@ -169,3 +172,26 @@ def test_a_crash_of_the_server_does_not_take_an_acquisition_back(
         scene.admin = scene.session()
         row = scene.cursor()
         assert (row["epoch"], row["owner"], row["taken_over_from"]) == (2, "b", "a")
+
+
+@pytest.mark.parametrize("job", ["_cursor_settle", "_cursor_renew"])
+def test_a_relay_that_freezes_in_a_transaction_does_not_hold_the_cursor_for_long(
+    scene: Scene, job: str
+) -> None:
+    """The server ends its session: a successor goes on, and so does whoever changes the configuration."""
+    relay = relay_of(scene, "a")
+    relay.acquire()
+    owned = relay.owned
+    assert owned is not None
+    calls = {
+        "_cursor_settle": "(%(group)s, 0, %(token)s, %(epoch)s, 1, tide._timeline(), 0, null, null)",
+        "_cursor_renew": "(array[%(group)s], array[0], %(token)s, array[%(epoch)s]::bigint[], 30000)",
+    }
+    values = {"group": scene.group_id, "token": owned.token, "epoch": owned.epoch}
+    with psycopg.connect(scene.dsn) as frozen:
+        frozen.execute(SQL(f"select tide.{job}{calls[job]}"), values)  # type: ignore[arg-type]
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            scene.admin.run("select from tide.cursor for update nowait")
+        eventually(lambda: scene.admin.run("select 1 from tide.cursor for update skip locked"), within=15.0)
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+            frozen.execute("select 1")

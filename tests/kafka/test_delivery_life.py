@@ -176,7 +176,7 @@ class Mortal(RecordProducer):
         if self.outstanding():
             self._polls_left -= 1
             if self._polls_left == 0:
-                self._client.purge()
+                self.client.purge()
         super().poll(timeout_s)
 
 

@@ -232,14 +232,6 @@ class PipelineConfig(ConfigModel):
         description="When a message counts as delivered: `0` at once, `1` when the leader has written it,"
         " `all` when every in-sync replica has.",
     )
-    shards: Annotated[
-        int,
-        Field(ge=1, le=64),
-        About(unit="shards", reason="each further one reads all messages once more", reaches="`tide.shards`"),
-    ] = Field(
-        1,
-        description="How many parts the pipeline has, by a hash of the record's key, that relays may drive at a time.",
-    )
     batch_size: Annotated[
         int,
         Field(ge=1, le=10_000),
@@ -322,6 +314,14 @@ class PipelineConfig(ConfigModel):
         RateLimitConfig(), description="How fast messages may be handed over."
     )
 
+    shards: Annotated[
+        int,
+        Field(ge=1, le=64),
+        About(unit="shards", reason="each further one reads all messages once more", reaches="`tide.shards`"),
+    ] = Field(
+        1,
+        description="How many parts the pipeline has, by a hash of the record's key, that relays may drive at a time.",
+    )
     delivery: Annotated[
         Delivery,
         About(reason="needs nothing of the cluster, and costs nothing", reaches="transactional.id"),

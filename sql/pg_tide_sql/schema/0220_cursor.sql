@@ -19,10 +19,20 @@ begin
 end $$;
 comment on function tide.version() is 'Release and schema version installed in this database';
 
+-- A relay that is frozen, or whose host is, in the midst of one of these transactions would hold the cursor's row for as long
+-- as its connection lasts: no successor, no administrator could go on. Set for the transaction, so that poolers keep it.
+create function tide._not_for_long() returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
+begin
+  perform set_config('idle_in_transaction_session_timeout', '5s', true);
+end $$;
+comment on function tide._not_for_long() is 'The server ends this session when its transaction is idle for five seconds';
+
 -- Not "skip locked" in the UPDATEs themselves: they could not tell a row that is held from one that is not ours.
 create function tide._cursor_lock(group_id integer, shard integer) returns boolean
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
+  perform tide._not_for_long();
   perform from tide.cursor c where c.group_id = _cursor_lock.group_id and c.shard = _cursor_lock.shard for no key update skip locked;
   return found or not exists (select from tide.cursor c where c.group_id = _cursor_lock.group_id and c.shard = _cursor_lock.shard);
 end $$;
@@ -39,6 +49,7 @@ returns setof tide.cursor language plpgsql volatile security definer set search_
 declare
   v_now timestamptz;
 begin
+  perform tide._not_for_long();
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   if _cursor_acquire.division is not null and tide._installation_admits(_cursor_acquire.owner_token)
      and not tide._shards_stop(_cursor_acquire.group_id, _cursor_acquire.shard) then
@@ -73,6 +84,7 @@ create function tide._cursor_renew(group_ids integer[], shards integer[], owner_
 returns table (group_id integer, shard integer, renewed boolean)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform tide._not_for_long();
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   return query
   with asked as (

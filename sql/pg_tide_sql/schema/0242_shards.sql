@@ -96,6 +96,7 @@ declare
   v_row tide.cursor;
   v_wanted integer;
 begin
+  perform tide._not_for_long();
   perform set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off';
   select count(*) into v_locked
     from (select from tide.cursor c where c.group_id = _shards_pass.group_id order by c.shard for no key update skip locked) l;

@@ -1,6 +1,6 @@
 -- The views that operators look at.
 begin;
-select plan(48);
+select plan(49);
 
 select columns_are('tide', 'outboxes', array['outbox', 'enabled', 'retention_hours', 'max_payload_bytes', 'drop_without_group', 'contract', 'slots', 'slot', 'slot_since',
   'message_table', 'retained_bytes', 'last_emptied_at', 'dropped_to', 'created_at', 'created_by']::name[], 'columns of tide.outboxes');
