@@ -1,4 +1,4 @@
-"""A topic is deleted and made again between two looks of the Kafka client: what is promised, and what is not."""
+"""A topic is deleted and made again between two looks of the Kafka client."""
 
 import random
 
@@ -22,20 +22,7 @@ def leader_of(bootstrap: str, topic: str) -> int:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize(
-    "restarts",
-    [
-        True,
-        pytest.param(
-            False,
-            marks=pytest.mark.xfail(
-                strict=False,
-                reason="librdkafka keeps the old topic's leader epochs and never asks the new leaders",
-            ),
-        ),
-    ],
-    ids=["pipeline restarted", "nobody does anything"],
-)
+@pytest.mark.parametrize("restarts", [True, False], ids=["pipeline restarted", "nobody does anything"])
 def test_delivery_goes_on_when_a_topic_was_deleted_and_made_again(
     database18: Database,
     new_kafka: NewKafka,
@@ -43,7 +30,10 @@ def test_delivery_goes_on_when_a_topic_was_deleted_and_made_again(
     chance: random.Random,
     restarts: bool,
 ) -> None:
-    """A leader has changed before, so the new topic's leader epochs are behind those that the client remembers."""
+    """A leader has changed before, so the new topic's leader epochs are behind those that the client remembers.
+
+    Where nobody does anything, a new producer takes over after less than a minute.
+    """
     kafka = new_kafka(nodes=3, properties={"auto.create.topics.enable": "false"})
     campaign = new_campaign(database18.dsn, kafka.bootstrap, partitions=PARTITIONS, request_timeout_ms=500)
     plan = {"messages": 10**9, "seed": chance.randrange(10**6), "publishers": 2, "old_writer": False}
@@ -62,4 +52,4 @@ def test_delivery_goes_on_when_a_topic_was_deleted_and_made_again(
         for call in ("relay_disable", "relay_enable") if restarts else ():
             connection.execute(f"select tide.{call}(%s)", [campaign.pipeline])
     load.stop()
-    campaign.wait_until_delivered(relay, within=60)
+    campaign.wait_until_delivered(relay, within=150)
